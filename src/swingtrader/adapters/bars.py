@@ -1,0 +1,178 @@
+"""Daily bars from Parquet or CSV files.
+
+pyarrow reads and NumPy pivots. The hash is of the panel and not of the file: sorting, format and
+extra columns change no result, so they do not change the hash.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from swingtrader.adapters.bar_rows import (
+    CLOSE,
+    EXAMPLES,
+    FIELDS,
+    BarRows,
+    checked,
+    content_sha256,
+    pivoted,
+    sentence_of,
+    sorted_rows,
+)
+from swingtrader.adapters.calendar import are_sessions, sessions_between
+from swingtrader.adapters.files import atomic_write_bytes
+from swingtrader.adapters.tables import day_of, read_columns, resolved
+from swingtrader.core.market import Panel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from swingtrader.core.arrays import IntArray, SessionArray
+
+LARGE_MOVE = 0.40
+"""A close-to-close move beyond this is rarely news and often a split that was not adjusted."""
+
+MAX_STRAY_FRACTION = 0.001
+"""From this share of rows on days without session, the file is of another exchange or broken."""
+
+
+@dataclass(frozen=True, eq=False)
+class Bars:
+    """A daily bars file that passed its checks.
+
+    Attributes
+    ----------
+    panel : Panel
+        Every session between the file's first and last; NaN where a symbol has no bar.
+    warnings : tuple of str
+        What is odd about the file, one sentence a kind.
+    sha256 : str
+        `panel_sha256` of the panel.
+    """
+
+    panel: Panel
+    warnings: tuple[str, ...]
+    sha256: str
+
+
+def read_bars(path: Path) -> Bars:
+    """Read and check daily bars.
+
+    Parameters
+    ----------
+    path : Path
+        Parquet or CSV (also gzipped) with columns ``symbol, date, open, high, low, close,
+        volume``, split-adjusted, in any row order. Dates are days, ISO strings, or midnights,
+        in their own zone or in New York.
+
+    Returns
+    -------
+    Bars
+
+    Raises
+    ------
+    FileDataError
+        The file cannot be read, lacks a column, or holds something that cannot be true; the
+        message names the first such bar in symbol and date order, and how many more there are.
+    """
+    rows, of_strays = _without_strays(_daily_rows(path))
+    rows, of_rows = checked(rows)
+    sessions = sessions_between(rows.times.min().item(), rows.times.max().item())
+    session_rows = np.searchsorted(sessions, rows.times)
+    of_series = _large_moves(rows, session_rows) + _gaps(rows, session_rows, sessions)
+    shape = (len(sessions), len(rows.symbols))
+    panel = Panel(
+        sessions,
+        rows.symbols,
+        *(pivoted(values, session_rows, rows.columns, shape) for values in rows.fields),
+    )
+    return Bars(panel, (*of_strays, *of_rows, *of_series), panel_sha256(panel))
+
+
+def write_bars(panel: Panel, path: Path) -> None:
+    """Write daily bars as Parquet: complete, or as the file was before.
+
+    Rows come in symbol and date order, none where the symbol has no bar. Reading back gives the
+    same panel, less symbols and outer sessions that have no bar at all.
+
+    Raises
+    ------
+    ConfigurationError
+        The file cannot be written.
+    """
+    columns, session_rows = np.nonzero(panel.traded.T)
+    names = pa.array(panel.symbols, pa.string())
+    table = pa.table(
+        {
+            "symbol": pa.DictionaryArray.from_arrays(pa.array(columns, pa.int32()), names),
+            "date": pa.array(panel.sessions[session_rows]),
+            **{name: getattr(panel, name)[session_rows, columns] for name in FIELDS},
+        }
+    )
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    atomic_write_bytes(path, sink.getvalue().to_pybytes())
+
+
+def panel_sha256(panel: Panel) -> str:
+    """SHA-256 of symbols, sessions and the five fields, independent of any file's layout."""
+    return content_sha256(panel.symbols, (panel.sessions, *(getattr(panel, f) for f in FIELDS)))
+
+
+def _daily_rows(path: Path) -> BarRows:
+    table = read_columns(path, ("symbol", "date", *FIELDS))  # ends here: as large as the rows
+    codes, days = resolved(path, table, "date", day_of, "date")
+    return sorted_rows(path, table, np.array(days, dtype="datetime64[D]")[codes])
+
+
+def _without_strays(rows: BarRows) -> tuple[BarRows, list[str]]:
+    """Drop rows on days without session where they are few, with a warning; else refuse."""
+    stray = ~are_sessions(rows.times)
+    if not stray.any():
+        return rows, []
+    if stray.sum() >= MAX_STRAY_FRACTION * len(stray):
+        rows.refuse(stray, lambda _: "is no session of the New York exchange")
+    return rows.where(~stray), [rows.sentence(stray, "on days without session dropped")]
+
+
+def _large_moves(rows: BarRows, session_rows: IntArray) -> list[str]:
+    close = rows.fields[CLOSE]
+    large = np.zeros(len(close), dtype=bool)
+    next_session = (np.diff(rows.columns) == 0) & (np.diff(session_rows) == 1)
+    large[1:] = next_session & (np.abs(np.diff(close)) > LARGE_MOVE * close[:-1])
+    large &= ~rows.of_index()
+    if not large.any():
+        return []
+
+    def move(row: int) -> str:
+        return f" {close[row].item() / close[row - 1].item() - 1:+.1%}"
+
+    return [rows.sentence(large, f"with a one-day move over {LARGE_MOVE:.0%}", move)]
+
+
+def _gaps(rows: BarRows, session_rows: IntArray, sessions: SessionArray) -> list[str]:
+    """Sessions missing inside a symbol's span, and those missing for every symbol."""
+    skipped = np.diff(session_rows) - 1
+    after = np.flatnonzero((np.diff(rows.columns) == 0) & (skipped > 0))
+    if not after.size:
+        return []
+    examples = [
+        f"{rows.symbols[rows.columns[row]]} {sessions[session_rows[row] + 1]}"
+        for row in after[:EXAMPLES]
+    ]
+    symbols = len(np.unique(rows.columns[after]))
+    within = f"missing inside the span of {symbols:,} {'symbol' if symbols == 1 else 'symbols'}"
+    sentence = sentence_of(int(skipped[after].sum()), f"{within} (gaps)", examples)
+    nobody = sessions[np.bincount(session_rows, minlength=len(sessions)) == 0]
+    if nobody.size:
+        more = ", …" if nobody.size > EXAMPLES else ""
+        listed = ", ".join(str(session) for session in nobody[:EXAMPLES])
+        sentence += (
+            f"; no symbol at all has a bar on {nobody.size:,} of the sessions: {listed}{more}"
+        )
+    return [sentence]

@@ -1,0 +1,1 @@
+"""What the program decides: pure functions on values, numpy and the standard library only."""

@@ -1,0 +1,1 @@
+"""Markets and an exchange that exist only here: for demos, studies and rehearsals."""

@@ -16,15 +16,14 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from swingtrader.core.result import BacktestResult
-from swingtrader.reports.terminal import (
+from swingtrader.reports.terminal import print_summary, sparkline
+from swingtrader.reports.wording import (
     dollars,
     dsr_sentence,
     number,
     percent,
-    print_summary,
     probability,
     signal_worth,
-    sparkline,
 )
 
 MINUS = "\N{MINUS SIGN}"

@@ -13,16 +13,14 @@ later sessions are appended.
 
 from __future__ import annotations
 
-import io
 import math
-import zipfile
-import zlib
 from dataclasses import dataclass, fields
 from operator import mul
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from swingtrader.core.archive import archived, unarchived
 from swingtrader.core.arrays import SESSIONS_PER_YEAR, frozen
 
 if TYPE_CHECKING:
@@ -96,15 +94,7 @@ class RegimeModel:
 
     def to_bytes(self) -> bytes:
         """Return the model as .npz; the same model gives the same bytes."""
-        buffer = io.BytesIO()
-        # numpy stamps every member 1980-01-01, so no clock enters the bytes.
-        np.savez(
-            buffer,
-            allow_pickle=False,
-            format_version=np.int64(FORMAT_VERSION),
-            **{field.name: getattr(self, field.name) for field in fields(self)},
-        )
-        return buffer.getvalue()
+        return archived(FORMAT_VERSION, {f.name: getattr(self, f.name) for f in fields(self)})
 
     @classmethod
     def from_bytes(cls, content: bytes) -> RegimeModel:
@@ -115,18 +105,10 @@ class RegimeModel:
         ValueError
             The bytes are damaged, of another version, or no valid model.
         """
-        if not zipfile.is_zipfile(io.BytesIO(content)):
-            raise ValueError("not a regime model: no .npz archive")
+        names = [field.name for field in fields(cls)]
         try:
-            with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-                if archive["format_version"] != FORMAT_VERSION:
-                    raise ValueError(
-                        f"regime model has format {archive['format_version']}, "
-                        f"this program reads {FORMAT_VERSION}"
-                    )
-                return cls(**{field.name: archive[field.name] for field in fields(cls)})
-        # All that zipfile is seen to raise on a damaged archive, and a member that is not there.
-        except (KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+            return cls(**unarchived("regime model", FORMAT_VERSION, names, content))
+        except TypeError as error:  # a member of another type than numbers
             raise ValueError(f"not a regime model: {error}") from error
 
 

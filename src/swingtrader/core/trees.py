@@ -13,14 +13,12 @@ beside it, which numpy's pairwise sum does not.
 
 from __future__ import annotations
 
-import io
-import zipfile
-import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from swingtrader.core.archive import archived, unarchived
 from swingtrader.core.arrays import frozen
 
 if TYPE_CHECKING:
@@ -38,6 +36,7 @@ _DTYPES: dict[str, type[np.generic]] = {
     "default_left": np.bool_,
     "leaf": np.float32,
 }
+_MEMBERS = (*_DTYPES, "base_margin", "n_features")
 
 
 @dataclass(frozen=True, eq=False)  # arrays have no single truth value, so no generated ==
@@ -98,17 +97,7 @@ class TreeEnsemble:
 
     def to_bytes(self) -> bytes:
         """Return the ensemble as .npz; the same ensemble gives the same bytes."""
-        buffer = io.BytesIO()
-        # numpy stamps every member 1980-01-01, so no clock enters the bytes.
-        np.savez(
-            buffer,
-            allow_pickle=False,
-            format_version=np.int64(FORMAT_VERSION),
-            base_margin=np.float64(self.base_margin),
-            n_features=np.int64(self.n_features),
-            **{name: getattr(self, name) for name in _DTYPES},
-        )
-        return buffer.getvalue()
+        return archived(FORMAT_VERSION, {name: getattr(self, name) for name in _MEMBERS})
 
     @classmethod
     def from_bytes(cls, content: bytes) -> TreeEnsemble:
@@ -119,23 +108,10 @@ class TreeEnsemble:
         ValueError
             The bytes are damaged, of another version, or no valid ensemble.
         """
-        if not zipfile.is_zipfile(io.BytesIO(content)):
-            raise ValueError("not a tree ensemble: no .npz archive")
-        try:
-            with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-                if archive["format_version"] != FORMAT_VERSION:
-                    raise ValueError(
-                        f"tree ensemble has format {archive['format_version']}, "
-                        f"this program reads {FORMAT_VERSION}"
-                    )
-                return cls(
-                    base_margin=archive["base_margin"],
-                    n_features=archive["n_features"],
-                    **{name: archive[name] for name in _DTYPES},
-                )
-        # All that zipfile is seen to raise on a damaged archive, and a member that is not there.
-        except (KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-            raise ValueError(f"not a tree ensemble: {error}") from error
+        members: dict[str, Any] = dict(
+            unarchived("tree ensemble", FORMAT_VERSION, _MEMBERS, content)
+        )
+        return cls(**members)
 
 
 def probability(ensemble: TreeEnsemble, x: FloatArray) -> FloatArray:

@@ -1,52 +1,27 @@
 """The charts of the report, each a function from arrays to an SVG element for inlining.
 
-Choices: matplotlib's object interface only, so that nothing is global and nothing needs a
-display; matplotlib's own defaults rather than the machine's settings, so that the same arrays
-always give the same bytes; text stays text, so that it can be searched, copied and read aloud;
-colours become CSS variables with the light palette as their fallback, so that the page decides
-between light and dark. The palette is Okabe and Ito's (2008), told apart by the colour-blind;
-lines also differ in their dashes, and bars in their sign. All time axes have the same left and
-right edge, so that charts set under each other line up.
+All time axes have the same left and right edge, so that charts set under each other line up.
 """
 
 from __future__ import annotations
 
-import io
-import re
-import warnings
-from contextlib import contextmanager
-from functools import wraps
-from typing import TYPE_CHECKING, Concatenate, ParamSpec
+from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from swingtrader.reports.terminal import dollars, number
+from swingtrader.reports.svg import GAIN, INK, LINES, LOSS, MUTED, chart
+from swingtrader.reports.wording import dollars, number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from swingtrader.core.arrays import FloatArray, SessionArray
 
-P = ParamSpec("P")
-
-INK, MUTED, GRID = "#2b3138", "#68707a", "#e3e6ea"
-LINES = (("#0072b2", "-"), ("#d55e00", "-"), ("#009e73", (0, (4, 1))))
-"""Colour and dashes of the strategy, the benchmark and the equal-weighted universe."""
-GAIN, LOSS = "#0072b2", "#d55e00"
-
-_CSS_VARIABLES = {
-    INK: "--ink",
-    MUTED: "--muted",
-    GRID: "--grid",
-    **{colour: f"--line-{n}" for n, (colour, _) in enumerate(LINES)},
-}
-_WIDTH_INCHES = 9.0
-_LEFT, _RIGHT = 0.085, 0.885
 _UNSIMPLIFIED_POINTS = 5_000
 _WIDE_RANGE = 3.0
 _DOTTED = (0, (2, 2))
@@ -59,85 +34,7 @@ def _short_ticks() -> FuncFormatter:
     return FuncFormatter(lambda value, _: f"{value:.3g}".replace("-", "\N{MINUS SIGN}"))
 
 
-@contextmanager
-def _defaults() -> Iterator[None]:
-    with mpl.rc_context(), warnings.catch_warnings():
-        # matplotlib's own font only measures; the browser draws the text with its own fonts.
-        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
-        mpl.rcdefaults()
-        mpl.rcParams.update(
-            {
-                **dict.fromkeys(("figure.facecolor", "axes.facecolor"), "none"),
-                **dict.fromkeys(("axes.edgecolor", "axes.labelcolor"), MUTED),
-                **dict.fromkeys(("xtick.color", "ytick.color"), MUTED),
-                **dict.fromkeys(("text.color", "xtick.labelcolor", "ytick.labelcolor"), INK),
-                **dict.fromkeys(("axes.spines.left", "axes.spines.right"), False),
-                **dict.fromkeys(("axes.spines.top", "ytick.left"), False),
-                "axes.axisbelow": True,
-                "axes.grid": True,
-                "axes.grid.axis": "y",
-                "date.converter": "concise",
-                "figure.dpi": 72,  # one dot, one point
-                "font.size": 8.5,
-                "grid.color": GRID,
-                "grid.linewidth": 0.7,
-                "lines.linewidth": 0.9,
-                "svg.fonttype": "none",
-                "text.parse_math": False,  # a benchmark may have a $ in its name
-            }
-        )
-        yield
-
-
-def _inline(svg: str, label: str) -> str:
-    """Make matplotlib's document an element of a page: no prolog, namespaces or loose ids."""
-    body = svg[svg.index("<svg") :]
-    view_box = re.search(r'viewBox="([^"]+)"', body)
-    if view_box is None:
-        raise ValueError("matplotlib wrote an SVG without a viewBox")
-    body = body[body.index(">") + 1 :]
-    body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", body, flags=re.DOTALL)
-    body = re.sub(r' id="[A-Za-z0-9.]+_\d+"| font-family: [^;]+;', "", body)
-    body = body.replace("xlink:href", "href")
-    body = re.sub(  # a hundredth of a point is finer than any screen
-        r' d="[^"]*"', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path.group()), body
-    )
-    for colour, variable in _CSS_VARIABLES.items():
-        body = body.replace(colour, f"var({variable}, {colour})")
-    return (
-        f'<svg class="chart" viewBox="{view_box.group(1)}" role="img" aria-label="{label}" '
-        f'stroke-linejoin="round" stroke-linecap="butt">{body.strip()}'
-    )
-
-
-def _chart(
-    label: str, height_inches: float
-) -> Callable[[Callable[Concatenate[Figure, P], None]], Callable[P, str]]:
-    """Turn a function that draws on a figure into one that returns an SVG element."""
-
-    def decorate(draw: Callable[Concatenate[Figure, P], None]) -> Callable[P, str]:
-        @wraps(draw)
-        def chart(*args: P.args, **kwargs: P.kwargs) -> str:
-            document = io.StringIO()
-            with _defaults():
-                mpl.rcParams["svg.hashsalt"] = label
-                figure = Figure(figsize=(_WIDTH_INCHES, height_inches))
-                figure.subplots_adjust(
-                    left=_LEFT,
-                    right=_RIGHT,
-                    bottom=0.36 / height_inches,
-                    top=1 - 0.12 / height_inches,
-                )
-                draw(figure, *args, **kwargs)
-                figure.savefig(document, format="svg", metadata={"Date": None})
-            return _inline(document.getvalue(), label)
-
-        return chart
-
-    return decorate
-
-
-@_chart("Equity of the strategy and of both benchmarks", 3.6)
+@chart("Equity of the strategy and of both benchmarks", 3.6)
 def equity_chart(figure: Figure, sessions: SessionArray, curves: Mapping[str, FloatArray]) -> None:
     """Equity at each close; logarithmic where the largest is over three times the smallest.
 
@@ -159,7 +56,7 @@ def equity_chart(figure: Figure, sessions: SessionArray, curves: Mapping[str, Fl
     _end_labels(axes, [(c[-1], f"{name}\n{dollars(c[-1])}") for name, c in curves.items()])
 
 
-@_chart("Drawdown of the strategy and of the benchmark", 2.4)
+@chart("Drawdown of the strategy and of the benchmark", 2.4)
 def drawdown_chart(
     figure: Figure, sessions: SessionArray, curves: Mapping[str, FloatArray]
 ) -> None:
@@ -195,7 +92,7 @@ def drawdown_chart(
         )
 
 
-@_chart("Rolling Sharpe ratio", 2.2)
+@chart("Rolling Sharpe ratio", 2.2)
 def rolling_sharpe_chart(figure: Figure, sessions: SessionArray, sharpe: FloatArray) -> None:
     """Sharpe ratio of a moving window.
 
@@ -212,7 +109,7 @@ def rolling_sharpe_chart(figure: Figure, sessions: SessionArray, sharpe: FloatAr
         _end_labels(axes, [(float(sharpe[-1]), f"last\n{number(sharpe[-1], signed=True)}")])
 
 
-@_chart("Gross exposure and probability of high volatility", 3.2)
+@chart("Gross exposure and probability of high volatility", 3.2)
 def exposure_chart(
     figure: Figure,
     sessions: SessionArray,
@@ -249,7 +146,7 @@ def exposure_chart(
         lower.text(0.5, 0.5, "no regime was known", transform=lower.transAxes, ha="center")
 
 
-@_chart("Worth of each signal by leaving it out", 2.3)
+@chart("Worth of each signal by leaving it out", 2.3)
 def signal_worth_chart(
     figure: Figure, worth: Mapping[str, tuple[float, float]], absent: Sequence[str]
 ) -> None:
@@ -298,7 +195,7 @@ def signal_worth_chart(
     right.set_xlabel("Total return, with minus without (percentage points)")
 
 
-@_chart("Rank information coefficient by month", 2.2)
+@chart("Rank information coefficient by month", 2.2)
 def rank_ic_chart(figure: Figure, months: SessionArray, ic: FloatArray, mean: float) -> None:
     """Rank IC of each month as bars, with the mean of the whole run.
 
@@ -315,7 +212,7 @@ def rank_ic_chart(figure: Figure, months: SessionArray, ic: FloatArray, mean: fl
     _mean_line(axes, mean, f"mean\n{number(mean, 3, signed=True)}")
 
 
-@_chart("Distribution of the trades' returns", 2.6)
+@chart("Distribution of the trades' returns", 2.6)
 def trade_return_chart(figure: Figure, returns: FloatArray) -> None:
     """Histogram of the round trips' net returns; no bar holds both gains and losses.
 

@@ -22,7 +22,7 @@ from swingtrader.core.performance import (
     session_returns,
 )
 from swingtrader.reports import charts
-from swingtrader.reports.terminal import (
+from swingtrader.reports.wording import (
     EVIDENCE_DSR,
     counted,
     dollars,

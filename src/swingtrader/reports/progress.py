@@ -1,4 +1,4 @@
-"""How far a run is, on stderr: bars on a terminal, one line a phase elsewhere."""
+"""How far a run is, on stderr: bars on a terminal, one line a long phase elsewhere."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ class RunProgress:
     Parameters
     ----------
     console : Console
-        On stderr. Where it is no terminal, every phase is one log line when it begins.
+        On stderr. Where it is no terminal, a phase of several steps is one log line when it
+        begins; a phase of one step is silent, so that a refusal stands alone.
     """
 
     def __init__(self, console: Console) -> None:
@@ -50,7 +51,7 @@ class RunProgress:
 
     def phase(self, name: str, total: int = 1) -> Callable[[int], None]:
         """Begin a phase; the returned function is told how much of `total` is done."""
-        if not self._console.is_terminal:
+        if total > 1 and not self._console.is_terminal:
             self._log.info("phase.started", phase=name, steps=total)
         task: TaskID = self._bars.add_task(name, total=total)
         return lambda done: self._bars.update(task, completed=done)

@@ -1,4 +1,4 @@
-"""A backtest on one terminal screen, and the words and figures that the page shares with it.
+"""A backtest on one terminal screen.
 
 Choices: at most 100 columns, and 80 are enough; every character has a plain stand-in for a
 terminal that does not speak UTF-8; bold and dim set headings apart, colour says nothing. What
@@ -15,7 +15,20 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from swingtrader.core.performance import PAYOFF_CAP, drawdowns
+from swingtrader.core.performance import drawdowns
+from swingtrader.reports.wording import (
+    MINUS,
+    counted,
+    dollars,
+    dsr_sentence,
+    equity_curve,
+    hit_and_payoff,
+    number,
+    percent,
+    probability,
+    rank_ic_measured,
+    signal_worth,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,112 +42,10 @@ WIDEST = 100
 SIDE_BY_SIDE = 96
 """Columns from which the figures stand beside the benchmarks rather than below them."""
 
-EVIDENCE_DSR = 0.95
-"""Deflated Sharpe ratio from which one may speak of evidence (Bailey & Lopez de Prado 2014)."""
-
-UNKNOWN = "n/a"
-
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _ASCII_BLOCKS = " .:#"
-_MINUS = "\N{MINUS SIGN}"
 _TIMES = "\N{MULTIPLICATION SIGN}"
-_ASCII = str.maketrans({_MINUS: "-", _TIMES: "x", "·": "-", "▏": "|"})
-
-
-def percent(fraction: float, digits: int = 1, *, signed: bool = False) -> str:
-    """`fraction` as a percentage with a true minus; `UNKNOWN` unless finite."""
-    return number(100 * fraction, digits, signed=signed) + ("%" if math.isfinite(fraction) else "")
-
-
-def number(value: float, digits: int = 2, *, signed: bool = False) -> str:
-    """`value` with thousands separators and a true minus; `UNKNOWN` unless finite."""
-    if not math.isfinite(value):
-        return UNKNOWN
-    rounded = round(value, digits) + 0.0  # no "-0.0"
-    return f"{rounded:{'+' if signed and rounded else ''},.{digits}f}".replace("-", _MINUS)
-
-
-def counted(count: int, noun: str) -> str:
-    """`count` and `noun`, the noun with an s unless the count is 1."""
-    return f"{count:,} {noun}{'s' * (count != 1)}"
-
-
-def dollars(value: float, digits: int = 0, *, signed: bool = False) -> str:
-    """`value` in US dollars, the sign before the currency; `UNKNOWN` unless finite."""
-    text = number(value, digits, signed=signed)
-    if text == UNKNOWN:
-        return text
-    amount = text.lstrip(f"+{_MINUS}")
-    return f"{text.removesuffix(amount)}${amount}"
-
-
-def starting_cash_usd(result: BacktestResult) -> float:
-    """Return what the account began with; the equity at the closes does not say it."""
-    return float(result.equity_usd[-1] / (1.0 + result.metrics["total_return"]))
-
-
-def equity_curve(result: BacktestResult, closes: FloatArray) -> FloatArray:
-    """Put the starting cash before `closes` (T,), as measures of a curve (T + 1,) want it."""
-    return np.insert(closes, 0, starting_cash_usd(result))
-
-
-def probability(value: float) -> str:
-    """`value` to two digits, rounded down: 0.949 must not look like the 0.95 it misses."""
-    return f"{math.floor(100 * value + 1e-9) / 100:.2f}" if math.isfinite(value) else UNKNOWN
-
-
-def dsr_sentence(metrics: Mapping[str, Any]) -> str:
-    """Say in one plain sentence what the deflated Sharpe ratio means for this run."""
-    dsr, trials = float(metrics["dsr"]), int(metrics["trials"])
-    if metrics["n_trades"] == 0:
-        return "No trade was made, so there is no skill to judge."
-    if not math.isfinite(dsr):
-        return "The DSR could not be measured, so nothing speaks for skill."
-    luck = (
-        "a single try without any skill"
-        if trials == 1
-        else f"the luckiest of {trials:,} tries without any skill"
-    )
-    if dsr >= EVIDENCE_DSR:
-        return (
-            f"A DSR of {probability(dsr)} is evidence of skill: {luck} would seldom do as well "
-            "against the equal-weighted universe, though the caveats still hold."
-        )
-    return (
-        f"A DSR of {probability(dsr)} is no evidence of skill: {luck} could well do the same "
-        f"against the equal-weighted universe (evidence begins at {EVIDENCE_DSR})."
-    )
-
-
-def signal_worth(metrics: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
-    """Sharpe ratio and total return with each signal minus without it: positive, it helped.
-
-    The sign is the opposite of ``leave_one_out``'s. Signals that never had a view come last,
-    the others by falling worth.
-    """
-    absent = metrics["absent_signals"]
-    worth = {
-        signal: (0.0 - change["sharpe_change"], 0.0 - change["return_change"])
-        for signal, change in metrics["leave_one_out"].items()
-    }
-    ordered = sorted(worth, key=lambda signal: (signal in absent, -worth[signal][0], signal))
-    return {signal: worth[signal] for signal in ordered}
-
-
-def rank_ic_measured(result: BacktestResult) -> bool:
-    """Whether any session's forward return was realised and ranked."""
-    return bool(np.isfinite(result.rank_ic).any())
-
-
-def hit_and_payoff(metrics: Mapping[str, Any]) -> tuple[str, str]:
-    """Hit rate and payoff in words where there was no trade, or never a loss."""
-    if metrics["n_trades"] == 0:
-        return "no trades", "no trades"
-    payoff = metrics["payoff"]
-    return (
-        percent(metrics["hit_rate"]),
-        "no losses" if payoff >= PAYOFF_CAP else number(payoff),
-    )
+_ASCII = str.maketrans({MINUS: "-", _TIMES: "x", "·": "-", "▏": "|"})
 
 
 def sparkline(values: FloatArray, width: int, height: int, blocks: str = _BLOCKS) -> list[str]:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+_DAMAGE = (OSError, EOFError, KeyError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error)
+"""What zipfile and numpy raise, depending on where the damage is."""
+
 
 def archived(version: int, arrays: Mapping[str, Any], *, compressed: bool = False) -> bytes:
     """Pack arrays and scalars under their names, with the version of their format."""
@@ -46,9 +49,9 @@ def unarchived(
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             found = archive["format_version"]
-            if found != version:
-                raise ValueError(f"{what} has format {found}, this program reads {version}")
-            return {name: archive[name] for name in names}
-    # All that zipfile is seen to raise on a damaged archive, and a member that is not there.
-    except (KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+            # Before the rest: another version may hold what this one cannot read.
+            if found == version:
+                return {name: archive[name] for name in names}
+    except _DAMAGE as error:
         raise ValueError(f"not a {what}: {error}") from error
+    raise ValueError(f"{what} has format {found}, this program reads {version}")

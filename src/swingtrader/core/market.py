@@ -51,7 +51,7 @@ class Panel:
 
     def __post_init__(self) -> None:
         shape = (len(self.sessions), len(self.symbols))
-        if np.any(np.diff(self.sessions) <= np.timedelta64(0, "D")):
+        if not np.all(np.diff(self.sessions) > np.timedelta64(0, "D")):
             raise ValueError("sessions must be strictly increasing")
         if any(a >= b for a, b in zip(self.symbols, self.symbols[1:], strict=False)):
             raise ValueError("symbols must be strictly increasing")

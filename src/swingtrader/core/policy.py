@@ -68,6 +68,8 @@ class ScanRules:
     def __post_init__(self) -> None:
         _require(self.top_sectors >= 1, "top_sectors must be at least 1")
         _require(0 <= self.minimum_probability < 1, "minimum_probability must be in [0, 1)")
+        for name in ("minimum_candidates", "minimum_price_usd", "minimum_dollar_volume_usd"):
+            _require(getattr(self, name) >= 0, f"{name} must not be negative")
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,9 @@ class ExitRules:
 
     def __post_init__(self) -> None:
         _require_fractions(self, "stop", "target", "trail", "decide_stop", "decide_target")
+        for name in ("atr_stop", "atr_target", "atr_trail"):
+            _require(getattr(self, name) > 0, f"{name} must be above 0")
+        _require(self.stagnant_sessions >= 0, "stagnant_sessions must not be negative")
         _require(0 < self.clamp_low <= self.clamp_high, "needs 0 < clamp_low <= clamp_high")
         _require(
             self.clamp_high * max(self.stop, self.trail) < 1,
@@ -127,6 +132,7 @@ class SizingRules:
         _require(self.prior_trades > 0, "prior_trades must be above 0")
         _require(self.kelly_divisor > 0, "kelly_divisor must be above 0")
         _require(self.full_vote_above_threshold > 0, "full_vote_above_threshold must be above 0")
+        _require(self.limit_collar_bps >= 0, "limit_collar_bps must not be negative")
         _require(
             0 < self.minimum_weight <= self.maximum_weight <= 1,
             "needs 0 < minimum_weight <= maximum_weight <= 1",

@@ -1,0 +1,5 @@
+"""``python -m swingtrader``."""
+
+from swingtrader.cli import main
+
+main()

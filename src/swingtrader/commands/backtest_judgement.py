@@ -1,0 +1,220 @@
+"""What a finished simulation is worth: benchmarks, trials on record, figures and caveats."""
+
+from __future__ import annotations
+
+import json
+import platform
+from contextlib import contextmanager
+from datetime import date
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from swingtrader.adapters.files import file_sha256
+from swingtrader.adapters.lock import state_lock
+from swingtrader.adapters.model_cache import fingerprint
+from swingtrader.adapters.store import Store, Trial
+from swingtrader.core.inference import spearman_by_session
+from swingtrader.core.performance import sharpe_per_session, sharpe_ratio
+from swingtrader.core.policy import SIGNALS
+from swingtrader.core.result import BacktestResult
+from swingtrader.core.scorecard import buy_and_hold, excess_returns, scorecard, worth_of_signals
+from swingtrader.core.sectors import equal_weighted_index
+from swingtrader.core.signals import before_open
+from swingtrader.core.sizing import kelly_fraction
+from swingtrader.estimators.ranker import xgboost_version
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from swingtrader.commands.backtest_inputs import BacktestOptions, Gathered
+    from swingtrader.commands.walk_forward import Opinions
+    from swingtrader.config import Strategy
+    from swingtrader.core.arrays import FloatArray
+    from swingtrader.core.simulate import Simulation
+
+LOCK_WAIT_SECONDS = 10.0
+
+SURVIVORSHIP = (
+    "Survivorship: the universe was chosen knowing which companies still exist, so every figure "
+    "here flatters. Compare versions of the program by them; expect no such return."
+)
+
+
+def judged(
+    options: BacktestOptions,
+    strategy: Strategy,
+    gathered: Gathered,
+    opinions: Opinions,
+    simulation: Simulation,
+    without: Mapping[str, Simulation],
+    *,
+    warn: Callable[..., None],
+) -> BacktestResult:
+    """Record the trial and work out every figure of the report.
+
+    Parameters
+    ----------
+    without : mapping
+        A simulation for each present signal, with that signal left out.
+    warn : callable
+        Takes an event and its facts.
+    """
+    view, rows = gathered.view, gathered.rows
+    sessions = view.stocks.sessions[rows.start : rows.stop]
+    cash = options.cash_usd
+    benchmark_usd = buy_and_hold(view.market, rows, cash)
+    equal_weight_usd = buy_and_hold(equal_weighted_index(view.stocks.close), rows, cash)
+    rank_ic = spearman_by_session(
+        # The score of session t was given on the factors of t - 1, where its return begins.
+        opinions.probability[rows.start : rows.stop],
+        before_open(gathered.forward)[rows.start : rows.stop],
+    )
+    prints = _fingerprints(options, strategy, gathered)
+    parameters: dict[str, str | float] = {
+        "first_session": str(sessions[0]),
+        "last_session": str(sessions[-1]),
+        "initial_cash_usd": cash,
+        **prints,
+    }
+    excess = excess_returns(simulation, equal_weight_usd)
+    trial_sharpes = _trial_sharpes(options, parameters, simulation, excess, warn)
+    metrics = scorecard(
+        simulation,
+        benchmark_usd=benchmark_usd,
+        equal_weight_usd=equal_weight_usd,
+        rank_ic=rank_ic,
+        trial_sharpes=trial_sharpes,
+        leave_one_out=worth_of_signals(simulation, without, SIGNALS),
+        seed=options.seed,
+    )
+    proxy = strategy.universe.market
+    has_proxy = gathered.bars.panel.column(proxy) is not None
+    metrics["benchmark"]["name"] = proxy if has_proxy else "equal weight"
+    metrics["absent_signals"] = [name for name in SIGNALS if name not in without]
+    metrics |= {**parameters, "seed": options.seed, "versions": _versions()}
+    return BacktestResult(
+        sessions=sessions,
+        equity_usd=simulation.equity_usd,
+        cash_usd=simulation.cash_usd,
+        gross_exposure=simulation.gross_exposure,
+        benchmark_usd=benchmark_usd,
+        equal_weight_usd=equal_weight_usd,
+        p_high_volatility=opinions.p_high_volatility[rows.start : rows.stop],
+        rank_ic=rank_ic,
+        fills=simulation.fills,
+        trades=simulation.trades,
+        metrics=metrics,
+        caveats=tuple(_caveats(strategy, gathered, simulation, metrics["absent_signals"])),
+        title=f"Backtest of {options.bars.name}",
+    )
+
+
+def ready_store(options: BacktestOptions, *, warn: Callable[..., None]) -> None:
+    """Open the store once, so that what keeps the trial off record is said before the work.
+
+    Raises
+    ------
+    ConfigurationError
+        It cannot be written to, or belongs to a newer version of the program.
+    LockHeld
+        Another run holds it.
+    """
+    with _store(options, warn):
+        pass
+
+
+@contextmanager
+def _store(options: BacktestOptions, warn: Callable[..., None]) -> Iterator[Store]:
+    with (
+        state_lock(options.state_dir, wait_seconds=LOCK_WAIT_SECONDS),
+        Store.open(options.state_dir, now=options.now) as store,
+    ):
+        if store.moved_aside is not None:
+            warn("store.damaged", moved_to=str(store.moved_aside), why="trials count anew")
+        yield store
+
+
+def _fingerprints(
+    options: BacktestOptions, strategy: Strategy, gathered: Gathered
+) -> dict[str, str]:
+    """Digest of everything read; a file that was not given has none."""
+    prints = {"data_sha256": gathered.bars.sha256, "config_sha256": strategy.sha256()}
+    if options.news is not None:
+        prints["news_sha256"] = file_sha256(options.news)
+    if gathered.intraday is not None:
+        prints["intraday_sha256"] = gathered.intraday.sha256
+    return prints
+
+
+def _trial_sharpes(
+    options: BacktestOptions,
+    parameters: Mapping[str, str | float],
+    simulation: Simulation,
+    excess: FloatArray,
+    warn: Callable[..., None],
+) -> FloatArray:
+    """Put this run on record, and return the Sharpe ratios of all runs there: shape (trials,).
+
+    A run repeated with the same bars, strategy, dates, cash, seed and outcome is the same
+    trial. The outcome counts because a changed program is a variant tried as well.
+    """
+    text = json.dumps(parameters, sort_keys=True)
+    sharpe = float(sharpe_per_session(excess))
+    trial = Trial(
+        fingerprint=fingerprint("backtest", text, str(options.seed), repr(sharpe)),
+        recorded_at=options.now,
+        command="backtest",
+        config_sha256=str(parameters["config_sha256"]),
+        data_sha256=str(parameters["data_sha256"]),
+        seed=options.seed,
+        first_session=date.fromisoformat(str(parameters["first_session"])),
+        last_session=date.fromisoformat(str(parameters["last_session"])),
+        sharpe_per_session=sharpe,
+        sharpe=sharpe_ratio(simulation.returns),
+        total_return=float(simulation.equity_usd[-1] / simulation.initial_cash_usd - 1.0),
+        n_trades=len(simulation.trades),
+        parameters=text,
+    )
+    with _store(options, warn) as store:
+        store.record_trial(trial)
+        return np.array([recorded.sharpe_per_session for recorded in store.trials()])
+
+
+def _versions() -> dict[str, str]:
+    """Versions of what a result's bits depend on."""
+    return {
+        "python": platform.python_version(),
+        "xgboost": xgboost_version(),
+        **{name: version(name) for name in ("swingtrader", "numpy", "hmmlearn")},
+    }
+
+
+def _caveats(
+    strategy: Strategy, gathered: Gathered, simulation: Simulation, absent: list[str]
+) -> Iterator[str]:
+    yield SURVIVORSHIP
+    yield (
+        "Dividends: bars are adjusted for splits only, so neither the strategy nor its "
+        "benchmarks earn any."
+    )
+    if gathered.intraday is None:
+        yield (
+            "Fills inside a session are deduced from daily bars along the worse path; a stop "
+            "fills at its level, which a five-minute check in a falling market will not reach, "
+            "and a low under a trailing stop that the same bar raised counts as before its high."
+        )
+    if absent:
+        yield f"Absent throughout: {', '.join(absent)}. The other signals took over the weight."
+    if gathered.bars.panel.column(strategy.universe.market) is None:
+        yield (
+            f"{strategy.universe.market} is not in the file: the equal-weighted universe stands "
+            "in for the market."
+        )
+    if kelly_fraction(simulation.record, strategy.policy.sizing) <= 0:
+        yield (
+            "The record of closed trades shows no edge: its Kelly fraction is zero or less, and "
+            "every position has the smallest size."
+        )
+    yield from gathered.bars.warnings

@@ -1,0 +1,190 @@
+"""Weekly retraining of ranker and regime, and what each model says while it serves.
+
+Each model is kept under a hash of its training rows and parameters, so a run over bars seen
+before trains nothing. Two fits run side by side, one thread each: a fit's sums are then added
+in one order on every machine, and its bits do not depend on how many processors there are.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from swingtrader.adapters.model_cache import fingerprint
+from swingtrader.core.arrays import frozen
+from swingtrader.core.regime import RegimeModel, filtered_probabilities, log_likelihood
+from swingtrader.core.trees import TreeEnsemble, probability
+from swingtrader.core.walkforward import (
+    MINIMUM_CROSS_SECTION,
+    RANKER_MINIMUM,
+    REGIME_MINIMUM,
+    REGIME_WINDOW,
+    rankable,
+    training_rows,
+)
+from swingtrader.estimators.hmm import fit_regime
+from swingtrader.estimators.ranker import (
+    MINIMUM_ROWS,
+    RankerParameters,
+    fit_ranker,
+    xgboost_version,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from swingtrader.adapters.model_cache import ModelCache
+    from swingtrader.core.arrays import BoolArray, FloatArray
+    from swingtrader.core.signals import MarketView
+    from swingtrader.core.walkforward import Retraining
+
+CACHED_MODELS = 20_000
+"""Files kept in the cache: some two dozen backtests of seven years, about half a gigabyte."""
+
+
+@dataclass(frozen=True, eq=False)
+class Opinions:
+    """What the models said, by the session decided in.
+
+    Attributes
+    ----------
+    probability : ndarray of shape (T, N)
+        Ranker's probability of the top quartile; NaN without a model or with too few factors.
+    p_high_volatility : ndarray of shape (T,)
+        Filtered to the session before; NaN without a model.
+    trained, cached : int
+        Models fitted in this run, and taken from the cache.
+    """
+
+    probability: FloatArray
+    p_high_volatility: FloatArray
+    trained: int
+    cached: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Training:
+    """The arrays all trainings share, laid out for taking rows from."""
+
+    factors: FloatArray
+    labels: FloatArray
+    usable: BoolArray
+    rankable: BoolArray
+    regime: FloatArray
+    seed: int
+    cache: ModelCache
+
+
+def walk_forward(
+    view: MarketView,
+    labels: FloatArray,
+    usable: BoolArray,
+    retrainings: Sequence[Retraining],
+    *,
+    cache: ModelCache,
+    seed: int,
+    progress: Callable[[int], None],
+) -> Opinions:
+    """Train, or fetch, the models of every retraining and let each speak for its sessions.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (T, N)
+        Realised later than their row; only rows `training_rows` allows are ever read.
+    usable : ndarray of shape (T, N), bool
+    progress : callable
+        Told how many retrainings are done.
+    """
+    training = _Training(
+        factors=np.ascontiguousarray(view.factors),
+        labels=labels,
+        usable=usable,
+        rankable=rankable(view.factors),
+        regime=view.regime,
+        seed=seed,
+        cache=cache,
+    )
+    spoken = np.full(view.stocks.close.shape, np.nan)
+    p_high = np.full(len(view.stocks.sessions), np.nan)
+    trained = cached = 0
+    workers = max(1, min(2, len(os.sched_getaffinity(0))))
+    with ThreadPoolExecutor(workers) as pool:
+        futures = {pool.submit(_opinions_of, training, r): r for r in retrainings}
+        try:
+            for done, future in enumerate(as_completed(futures), start=1):
+                rows = futures[future].serves
+                ranked, regime, fits, hits = future.result()
+                spoken[rows.start : rows.stop] = ranked
+                p_high[rows.start : rows.stop] = regime
+                trained, cached = trained + fits, cached + hits
+                progress(done)
+        except BaseException:
+            # Without this an interrupted run would first finish every training in the queue.
+            pool.shutdown(cancel_futures=True)
+            raise
+    cache.prune(CACHED_MODELS)
+    return Opinions(frozen(spoken), frozen(p_high), trained, cached)
+
+
+def _opinions_of(
+    training: _Training, retraining: Retraining
+) -> tuple[FloatArray, FloatArray, int, int]:
+    ranked, ranker_state = _ranked(training, retraining)
+    regime, regime_state = _regime(training, retraining)
+    states = (ranker_state, regime_state)
+    return ranked, regime, states.count("trained"), states.count("cached")
+
+
+def _ranked(training: _Training, retraining: Retraining) -> tuple[FloatArray, str]:
+    """Probabilities for the sessions served: shape (len(serves), N)."""
+    serves = retraining.serves
+    spoken = np.full((len(serves), training.labels.shape[1]), np.nan)
+    rows = training_rows(retraining.known)
+    chosen = training.usable[rows.start : rows.stop]
+    sessions = np.count_nonzero(chosen.sum(axis=1) >= MINIMUM_CROSS_SECTION)
+    if sessions < RANKER_MINIMUM or np.count_nonzero(chosen) < MINIMUM_ROWS:
+        return spoken, "none"
+    x = training.factors[rows.start : rows.stop][chosen]
+    y = training.labels[rows.start : rows.stop][chosen] > 0.5
+    parameters = RankerParameters()
+    key = fingerprint(
+        "ranker", repr(parameters), f"xgboost {xgboost_version()}", str(training.seed),
+        x.tobytes(), y.tobytes(),
+    )  # fmt: skip
+    content = training.cache.get(key)
+    if content is None:
+        ensemble = fit_ranker(x, y, seed=training.seed, parameters=parameters)
+        training.cache.put(key, ensemble.to_bytes())
+    else:
+        ensemble = TreeEnsemble.from_bytes(content)
+    # The decision of session t reads the factors of session t - 1.
+    known = slice(serves.start - 1, serves.stop - 1)
+    asked = training.rankable[known]
+    spoken[asked] = probability(ensemble, training.factors[known][asked])
+    return spoken, "trained" if content is None else "cached"
+
+
+def _regime(training: _Training, retraining: Retraining) -> tuple[FloatArray, str]:
+    """Filtered probability of high volatility for the sessions served: shape (len(serves),)."""
+    serves = retraining.serves
+    start = max(0, retraining.known + 1 - REGIME_WINDOW)
+    features = training.regime[start : retraining.known + 1]
+    if np.count_nonzero(np.isfinite(features).all(axis=1)) < REGIME_MINIMUM:
+        return np.full(len(serves), np.nan), "none"
+    key = fingerprint(
+        "regime", f"hmmlearn {version('hmmlearn')}", str(training.seed), features.tobytes()
+    )
+    content = training.cache.get(key)
+    if content is None:
+        model = fit_regime(features, seed=training.seed)
+        training.cache.put(key, model.to_bytes())
+    else:
+        model = RegimeModel.from_bytes(content)
+    seen = training.regime[start : serves.stop - 1]
+    filtered = filtered_probabilities(log_likelihood(seen, model), model.startprob, model.transmat)
+    return filtered[-len(serves) :, -1], "trained" if content is None else "cached"

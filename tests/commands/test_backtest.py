@@ -140,6 +140,7 @@ def test_the_report_stands_alone_and_names_the_caveats(finished):
     text = (finished.out / "report.html").read_text(encoding="utf-8")
     assert "<svg" in text
     assert "Survivorship" in text
+    assert "The rank IC rests on 56 sessions" in text  # 76, less the last 20
     assert "src=" not in text
 
 

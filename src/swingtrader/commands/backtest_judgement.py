@@ -15,7 +15,7 @@ from swingtrader.adapters.files import file_sha256
 from swingtrader.adapters.lock import state_lock
 from swingtrader.adapters.model_cache import fingerprint
 from swingtrader.adapters.store import Store, Trial
-from swingtrader.core.inference import spearman_by_session
+from swingtrader.core.inference import IC_LAG_SESSIONS, spearman_by_session
 from swingtrader.core.performance import sharpe_per_session, sharpe_ratio
 from swingtrader.core.policy import SIGNALS
 from swingtrader.core.result import BacktestResult
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from swingtrader.core.simulate import Simulation
 
 LOCK_WAIT_SECONDS = 10.0
+
+SESSIONS_FOR_RANK_IC_T = 12 * IC_LAG_SESSIONS
+"""With fewer lags in the sample the Newey-West error is badly underestimated."""
 
 SURVIVORSHIP = (
     "Survivorship: the universe was chosen knowing which companies still exist, so every figure "
@@ -106,7 +109,10 @@ def judged(
         fills=simulation.fills,
         trades=simulation.trades,
         metrics=metrics,
-        caveats=tuple(_caveats(strategy, gathered, simulation, metrics["absent_signals"])),
+        caveats=(
+            *_caveats(strategy, gathered, simulation, metrics["absent_signals"]),
+            *_rank_ic_caveat(rank_ic),
+        ),
         title=f"Backtest of {options.bars.name}",
     )
 
@@ -189,6 +195,16 @@ def _versions() -> dict[str, str]:
         "xgboost": xgboost_version(),
         **{name: version(name) for name in ("swingtrader", "numpy", "hmmlearn")},
     }
+
+
+def _rank_ic_caveat(rank_ic: FloatArray) -> Iterator[str]:
+    measured = int(np.count_nonzero(np.isfinite(rank_ic)))
+    if 0 < measured < SESSIONS_FOR_RANK_IC_T:
+        yield (
+            f"The rank IC rests on {measured} sessions whose 21-session returns overlap: over so "
+            f"few, its t comes out too large. It means something from about "
+            f"{SESSIONS_FOR_RANK_IC_T} on."
+        )
 
 
 def _caveats(

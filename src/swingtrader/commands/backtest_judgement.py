@@ -221,6 +221,13 @@ def _caveats(
             "fills at its level, which a five-minute check in a falling market will not reach, "
             "and a low under a trailing stop that the same bar raised counts as before its high."
         )
+    exposure = float(simulation.gross_exposure.mean())
+    if exposure < 0.5:
+        yield (
+            f"PSR and DSR compare an account that held {exposure:.0%} in stocks with a universe "
+            "that is fully invested: they fall when the market rises and would praise cash when "
+            "it falls. Alpha and the rank IC allow for the exposure."
+        )
     if absent:
         yield f"Absent throughout: {', '.join(absent)}. The other signals took over the weight."
     if gathered.bars.panel.column(strategy.universe.market) is None:

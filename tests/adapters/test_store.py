@@ -35,6 +35,7 @@ TRIAL = Trial(
     seed=7,
     first_session=date(2020, 1, 2),
     last_session=date(2024, 12, 31),
+    sessions=1258,
     sharpe_per_session=0.031,
     sharpe=0.49,
     total_return=0.27,
@@ -154,6 +155,7 @@ finite = st.floats(allow_nan=False, allow_infinity=False)
         seed=st.integers(0, 2**63 - 1),
         first_session=st.dates(),
         last_session=st.dates(),
+        sessions=st.integers(0, 10**6),
         sharpe_per_session=finite,
         sharpe=finite,
         total_return=finite,
@@ -261,7 +263,7 @@ sys.stdin.readline()
 for state_dir in sys.argv[2:]:
     with Store.open(Path(state_dir), now=now) as store:
         for fingerprint in (sys.argv[1], "shared"):
-            figures = (0, date.min, date.max, 0.0, 0.0, 0.0, 0)
+            figures = (0, date.min, date.max, 2, 0.0, 0.0, 0.0, 0)
             store.record_trial(Trial(fingerprint, now, "", "", "", *figures, ""))
         print(store.moved_aside)
 """

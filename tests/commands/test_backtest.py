@@ -743,3 +743,35 @@ def test_intraday_bars_are_replayed_at_their_prices(
     assert reason in {"stop_loss", "trailing_stop"}
     assert price == pytest.approx(0.8 * float(trade["entry_price"]) * 0.9995, abs=2e-4)
     assert len(bytes.fromhex(run.metrics["intraday_sha256"])) == 32
+
+
+def test_intraday_bars_on_another_split_basis_are_refused(backtest, market, traded_days, tmp_path):
+    day, symbol = traded_days[3], market.panel.symbols[0]
+    opened = session_opens(np.array([day], dtype="datetime64[D]"))[0].item()
+    price = market.bar(symbol, day)[0] / 7
+    (tmp_path / "intraday.csv").write_text(
+        "symbol,ts,open,high,low,close,volume\n"
+        f"{symbol},{opened.isoformat()}Z,{price},{price},{price},{price},1000\n"
+    )
+    run = backtest("--intraday", tmp_path / "intraday.csv")
+    refusal = run.outcome.refusal(65)
+    assert f"{symbol} {day}" in refusal
+    assert "adjust both files for the same splits" in refusal
+
+
+def test_costs_assumed_are_in_the_metrics_and_the_report(finished, backtest):
+    assert finished.metrics["assumed"] == {
+        "half_spread_bps": 2.0, "slippage_bps": 3.0, "participation": 0.025,
+    }  # fmt: skip
+    free = backtest("--half-spread-bps", 0, "--slippage-bps", 0)
+    page = (free.out / "report.html").read_text(encoding="utf-8")
+    assert "No spread and no slippage were assumed" in page
+
+
+def test_a_short_trial_does_not_widen_the_spread_of_the_others(backtest, finished):
+    alone = finished.metrics["dsr"]
+    backtest("--end", finished.rows("equity.csv")[1]["session"])
+    after = backtest()
+    assert after.metrics["trials"] == 2
+    # Two trials instead of one deflate it; a Sharpe ratio of two sessions must not do more.
+    assert after.metrics["dsr"] > alone / 10

@@ -168,3 +168,12 @@ def test_an_interrupt_cancels_the_weeks_not_yet_begun(opinions, view, tmp_path):
         opinions(rows=range(count - 60, count), cache=ModelCache(tmp_path), progress=interrupted)
     # Two were at work, two may have begun meanwhile; a dozen were asked for.
     assert len(list(tmp_path.iterdir())) <= 2 * 5
+
+
+def test_a_market_without_movement_or_without_differences_has_no_model(opinions, view):
+    still = replace(view, regime=np.zeros(view.regime.shape))
+    assert np.isnan(opinions(view=still).p_high_volatility).all()
+
+    one = view.stocks.close[:, :1]
+    same = replace(view.stocks, close=np.broadcast_to(one, view.stocks.close.shape))
+    assert np.isnan(opinions(view=replace(view, stocks=same)).probability).all()

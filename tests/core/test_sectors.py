@@ -172,7 +172,9 @@ def test_row_means_count_only_what_is_present():
     np.testing.assert_array_equal(mean_of_present(values), [2.0, NAN, 4.0])
 
 
-def test_the_equal_weighted_index_stands_still_while_nothing_has_a_return():
-    close = np.array([[10.0, NAN], [11.0, 5.0], [NAN, NAN], [12.0, 6.0], [12.0, 9.0]])
-    index = equal_weighted_index(close)
-    np.testing.assert_allclose(index, [1.0, 1.1, 1.1, 1.1, 1.375], rtol=1e-12, atol=0)
+def test_the_equal_weighted_index_loses_no_return_in_a_gap():
+    close = np.array([[10.0, NAN], [10.0, 10.0], [NAN, NAN], [5.0, 10.0], [5.0, 15.0]])
+    # Halved over the gap as a holder's account is; then half of them gains a half.
+    np.testing.assert_allclose(
+        equal_weighted_index(close), [1.0, 1.0, 1.0, 0.75, 0.75 * 1.25], rtol=1e-12, atol=0
+    )

@@ -739,3 +739,21 @@ def test_delisting_is_among_the_decisions(make_panel):
     panel = make_panel({"AAA": [100.0, 100.0, NAN, NAN], "BBB": [100.0] * 4})
     simulation = run(panel, views_of(panel, AAA={1: 0.5}))
     assert REASONS[simulation.reasons[1, 0]] == "delisted"
+
+
+def test_session_after_one_without_a_bar_is_no_miss(make_panel):
+    hole = [100.0, 100.0, NAN, NAN, NAN, NAN, 100.0, 100.0]
+    panel = make_panel({"AAA": hole, "BBB": [100.0] * 8})  # BBB stays ranked
+    known = known_of(panel, views_of(panel, AAA={1: 0.5}))
+    known = absent_quant(panel, known, "AAA", [3, 4, 5, 6])
+    simulation = simulate(panel, known, POLICY, Costs(), cash_usd=CASH, rows=range(1, 8))
+    assert [side for _, _, side, _ in told(simulation)] == ["buy"]
+
+
+def test_sale_that_found_no_price_is_not_among_the_actions(make_panel):
+    panel = make_panel({"AAA": [100.0, 100.0, NAN, 100.0], "BBB": [100.0] * 4})
+    simulation = run(panel, views_of(panel, AAA={1: 0.5, 2: -0.5, 3: -0.5}))
+    assert told(simulation)[1:] == [(3, "AAA", "sell", "vote")]
+    actions = simulation.actions[:, panel.column("AAA")]
+    assert actions.tolist() == [Action.BUY, Action.HOLD, Action.SELL]
+    assert REASONS[simulation.reasons[1, 0]] == "no_quote"

@@ -235,9 +235,16 @@ def test_without_caveats_there_is_no_heading_for_them():
     ],
 )
 def test_dsr_is_put_into_a_plain_sentence(dsr, trials, sentence):
-    said = dsr_sentence(backtest(dsr=dsr, trials=trials).metrics)
+    said = dsr_sentence(backtest(dsr=dsr, trials=trials, alpha_t=2.1).metrics)
     assert said.startswith(sentence)
     assert said.endswith(".")
+
+
+@pytest.mark.parametrize(("sessions", "alpha_t"), [(300, 1.9), (300, -1.1), (251, 5.0)])
+def test_a_high_dsr_without_alpha_or_a_year_is_no_evidence(sessions, alpha_t):
+    said = dsr_sentence(backtest(sessions, dsr=0.99, alpha_t=alpha_t).metrics)
+    assert said.startswith("A DSR of 0.99 is no evidence of skill here")
+    assert "holding cash" in said
 
 
 @pytest.mark.parametrize(

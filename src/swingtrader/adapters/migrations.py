@@ -36,6 +36,7 @@ def m001_trials(connection: sqlite3.Connection) -> None:
             seed INTEGER NOT NULL,
             first_session TEXT NOT NULL,
             last_session TEXT NOT NULL,
+            sessions INTEGER NOT NULL,
             sharpe_per_session REAL NOT NULL,
             sharpe REAL NOT NULL,
             total_return REAL NOT NULL,

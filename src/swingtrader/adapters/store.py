@@ -55,6 +55,8 @@ class Trial:
         Digest of everything that decides the result: the same one is the same trial.
     recorded_at : datetime
         Aware.
+    sessions : int
+        Returns behind the Sharpe ratios.
     sharpe_per_session : float
         Of the return in excess of the equal-weighted universe, not annualised.
     sharpe : float
@@ -78,6 +80,7 @@ class Trial:
     seed: int
     first_session: date
     last_session: date
+    sessions: int
     sharpe_per_session: float
     sharpe: float
     total_return: float

@@ -32,7 +32,12 @@ if TYPE_CHECKING:
     from swingtrader.adapters.intraday import IntradayBars
     from swingtrader.config import Strategy
     from swingtrader.core.arrays import BoolArray, FloatArray, SessionArray
+    from swingtrader.core.market import Panel
     from swingtrader.core.signals import MarketView
+
+RANGE_TOLERANCE = 1.25
+"""Factor by which an intraday price may lie outside the day's range, as odd lots and bad prints
+do. No split is smaller than five for four."""
 
 
 @dataclass(frozen=True)
@@ -148,10 +153,34 @@ def gathered_inputs(options: BacktestOptions, strategy: Strategy, progress: Prog
     if options.intraday is not None:
         done = progress.phase("Reading intraday bars")
         intraday = read_intraday_bars(options.intraday, view.stocks.sessions)
+        _check_same_basis(options.intraday, intraday, view.stocks)
         for warning in intraday.warnings:
             progress.warn("intraday.doubted", why=warning)
         done(1)
     return Gathered(bars, view, rows, forward, labels, usable, opens_at, sentiment, intraday)
+
+
+def _check_same_basis(path: Path, intraday: IntradayBars, stocks: Panel) -> None:
+    """Refuse intraday prices far outside the day's range: another split basis, most likely.
+
+    Bought at one and marked at the other, a position would earn the ratio of the two.
+    """
+    rows = np.searchsorted(stocks.sessions, intraday.sessions)
+    columns = [stocks.column(symbol) for symbol in intraday.symbols]
+    known = np.array([-1 if n is None else n for n in columns])[intraday.symbol_columns]
+    low = np.where(known >= 0, stocks.low[rows, known], np.nan)
+    high = np.where(known >= 0, stocks.high[rows, known], np.nan)
+    opened = intraday.fields[0]
+    outside = (opened < low / RANGE_TOLERANCE) | (opened > high * RANGE_TOLERANCE)
+    if outside.any():
+        first = int(outside.argmax())
+        raise FileDataError(
+            path,
+            f"a price of {opened[first]:g} lies far outside the daily range of "
+            f"{low[first]:g} to {high[first]:g}; adjust both files for the same splits",
+            symbol=intraday.symbols[intraday.symbol_columns[first]],
+            date=str(intraday.sessions[first]),
+        )
 
 
 def _first_unranked(sessions: int) -> int | None:

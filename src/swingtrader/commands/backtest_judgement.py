@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 from contextlib import contextmanager
 from datetime import date
@@ -15,6 +16,7 @@ from swingtrader.adapters.files import file_sha256
 from swingtrader.adapters.lock import state_lock
 from swingtrader.adapters.model_cache import fingerprint
 from swingtrader.adapters.store import Store, Trial
+from swingtrader.core.arrays import SESSIONS_PER_YEAR
 from swingtrader.core.inference import IC_LAG_SESSIONS, spearman_by_session
 from swingtrader.core.performance import sharpe_per_session, sharpe_ratio
 from swingtrader.core.policy import SIGNALS
@@ -23,6 +25,7 @@ from swingtrader.core.scorecard import buy_and_hold, excess_returns, scorecard, 
 from swingtrader.core.sectors import equal_weighted_index
 from swingtrader.core.signals import before_open
 from swingtrader.core.sizing import kelly_fraction
+from swingtrader.core.walkforward import LABEL_HORIZON
 from swingtrader.estimators.ranker import xgboost_version
 
 if TYPE_CHECKING:
@@ -69,11 +72,11 @@ def judged(
     cash = options.cash_usd
     benchmark_usd = buy_and_hold(view.market, rows, cash)
     equal_weight_usd = buy_and_hold(equal_weighted_index(view.stocks.close), rows, cash)
-    rank_ic = spearman_by_session(
-        # The score of session t was given on the factors of t - 1, where its return begins.
-        opinions.probability[rows.start : rows.stop],
-        before_open(gathered.forward)[rows.start : rows.stop],
-    )
+    # The score of session t was given on the factors of t - 1, where its return begins. Returns
+    # that end after the last session traded are left out: the files say nothing of that time.
+    outcome = before_open(gathered.forward)[rows.start : rows.stop].copy()
+    outcome[max(0, len(rows) - LABEL_HORIZON + 1) :] = np.nan
+    rank_ic = spearman_by_session(opinions.probability[rows.start : rows.stop], outcome)
     prints = _fingerprints(options, strategy, gathered)
     parameters: dict[str, str | float] = {
         "first_session": str(sessions[0]),
@@ -96,6 +99,11 @@ def judged(
     has_proxy = gathered.bars.panel.column(proxy) is not None
     metrics["benchmark"]["name"] = proxy if has_proxy else "equal weight"
     metrics["absent_signals"] = [name for name in SIGNALS if name not in without]
+    metrics["assumed"] = {
+        "half_spread_bps": strategy.costs.half_spread_bps,
+        "slippage_bps": strategy.costs.slippage_bps,
+        "participation": strategy.costs.participation,
+    }
     metrics |= {**parameters, "seed": options.seed, "versions": _versions()}
     return BacktestResult(
         sessions=sessions,
@@ -163,6 +171,9 @@ def _trial_sharpes(
 ) -> FloatArray:
     """Put this run on record, and return the Sharpe ratios of all runs there: shape (trials,).
 
+    Per session, each scaled by the root of its length over this run's: what a run of this
+    length would show at the same significance.
+
     A run repeated with the same bars, strategy, dates, cash, seed and outcome is the same
     trial. The outcome counts because a changed program is a variant tried as well.
     """
@@ -177,6 +188,7 @@ def _trial_sharpes(
         seed=options.seed,
         first_session=date.fromisoformat(str(parameters["first_session"])),
         last_session=date.fromisoformat(str(parameters["last_session"])),
+        sessions=len(excess),
         sharpe_per_session=sharpe,
         sharpe=sharpe_ratio(simulation.returns),
         total_return=float(simulation.equity_usd[-1] / simulation.initial_cash_usd - 1.0),
@@ -185,7 +197,15 @@ def _trial_sharpes(
     )
     with _store(options, warn) as store:
         store.record_trial(trial)
-        return np.array([recorded.sharpe_per_session for recorded in store.trials()])
+        trials = store.trials()
+    # A short run's Sharpe ratio is wide by chance alone, so each is brought to this run's length.
+    return np.array(
+        [
+            recorded.sharpe_per_session
+            * math.sqrt(max(recorded.sessions - 1, 1) / max(len(excess) - 1, 1))
+            for recorded in trials
+        ]
+    )
 
 
 def _versions() -> dict[str, str]:
@@ -211,10 +231,28 @@ def _caveats(
     strategy: Strategy, gathered: Gathered, simulation: Simulation, absent: list[str]
 ) -> Iterator[str]:
     yield SURVIVORSHIP
+    costs = strategy.costs
+    if costs.half_spread_bps + costs.slippage_bps > 0:
+        yield (
+            f"Assumed of every fill: {costs.half_spread_bps:g} bps of half-spread and "
+            f"{costs.slippage_bps:g} bps of slippage against us, and at most "
+            f"{costs.participation:.1%} of the session's volume."
+        )
+    else:
+        yield "No spread and no slippage were assumed: every figure is before these costs."
     yield (
-        "Dividends: bars are adjusted for splits only, so neither the strategy nor its "
-        "benchmarks earn any."
+        "Dividends and interest are left out. The benchmarks, fully invested, would have earned "
+        "more of the first, idle cash some of the second."
     )
+    yield (
+        "Split-adjusted prices carry later splits into the past: the price floor may bar what "
+        "then cost more, or admit what then cost less."
+    )
+    if len(simulation.equity_usd) < SESSIONS_PER_YEAR:
+        yield (
+            f"{len(simulation.equity_usd)} sessions are less than a year: annual figures, "
+            "intervals and probabilities mean little over so few."
+        )
     if gathered.intraday is None:
         yield (
             "Fills inside a session are deduced from daily bars along the worse path; a stop "
@@ -230,10 +268,17 @@ def _caveats(
         )
     if absent:
         yield f"Absent throughout: {', '.join(absent)}. The other signals took over the weight."
-    if gathered.bars.panel.column(strategy.universe.market) is None:
+    proxy = gathered.bars.panel.column(strategy.universe.market)
+    traded = slice(gathered.rows.start - 1, gathered.rows.stop)
+    if proxy is None:
         yield (
             f"{strategy.universe.market} is not in the file: the equal-weighted universe stands "
             "in for the market."
+        )
+    elif np.isnan(gathered.bars.panel.close[traded, proxy]).any():
+        yield (
+            f"{strategy.universe.market} lacks bars in the period: as a benchmark it stands "
+            "still there, and regime and market signals are absent around it."
         )
     if kelly_fraction(simulation.record, strategy.policy.sizing) <= 0:
         yield (

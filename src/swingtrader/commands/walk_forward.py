@@ -1,8 +1,8 @@
 """Weekly retraining of ranker and regime, and what each model says while it serves.
 
-Each model is kept under a hash of its training rows and parameters, so a run over bars seen
-before trains nothing. Two fits run side by side, one thread each: a fit's sums are then added
-in one order on every machine, and its bits do not depend on how many processors there are.
+Each model is kept under a hash of its training rows, parameters and recipe, so a run over bars
+seen before trains nothing. Two fits run side by side, one thread each: a fit's sums are then
+added in one order on every machine, and its bits do not depend on the number of processors.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from swingtrader.adapters.model_cache import fingerprint
+from swingtrader.core import regime, trees
 from swingtrader.core.arrays import frozen
 from swingtrader.core.regime import RegimeModel, filtered_probabilities, log_likelihood
 from swingtrader.core.trees import TreeEnsemble, probability
@@ -27,16 +30,12 @@ from swingtrader.core.walkforward import (
     rankable,
     training_rows,
 )
-from swingtrader.estimators.hmm import fit_regime
-from swingtrader.estimators.ranker import (
-    MINIMUM_ROWS,
-    RankerParameters,
-    fit_ranker,
-    xgboost_version,
-)
+from swingtrader.estimators import hmm, ranker
+from swingtrader.estimators.ranker import MINIMUM_ROWS, RankerParameters, xgboost_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from types import ModuleType
 
     from swingtrader.adapters.model_cache import ModelCache
     from swingtrader.core.arrays import BoolArray, FloatArray
@@ -118,9 +117,9 @@ def walk_forward(
         try:
             for done, future in enumerate(as_completed(futures), start=1):
                 rows = futures[future].serves
-                ranked, regime, fits, hits = future.result()
+                ranked, turbulent, fits, hits = future.result()
                 spoken[rows.start : rows.stop] = ranked
-                p_high[rows.start : rows.stop] = regime
+                p_high[rows.start : rows.stop] = turbulent
                 trained, cached = trained + fits, cached + hits
                 progress(done)
         except BaseException:
@@ -135,9 +134,9 @@ def _opinions_of(
     training: _Training, retraining: Retraining
 ) -> tuple[FloatArray, FloatArray, int, int]:
     ranked, ranker_state = _ranked(training, retraining)
-    regime, regime_state = _regime(training, retraining)
+    p_high, regime_state = _regime(training, retraining)
     states = (ranker_state, regime_state)
-    return ranked, regime, states.count("trained"), states.count("cached")
+    return ranked, p_high, states.count("trained"), states.count("cached")
 
 
 def _ranked(training: _Training, retraining: Retraining) -> tuple[FloatArray, str]:
@@ -151,14 +150,16 @@ def _ranked(training: _Training, retraining: Retraining) -> tuple[FloatArray, st
         return spoken, "none"
     x = training.factors[rows.start : rows.stop][chosen]
     y = training.labels[rows.start : rows.stop][chosen] > 0.5
+    if y.all() or not y.any():
+        return spoken, "none"
     parameters = RankerParameters()
     key = fingerprint(
-        "ranker", repr(parameters), f"xgboost {xgboost_version()}", str(training.seed),
-        x.tobytes(), y.tobytes(),
+        "ranker", _recipe(ranker, trees), repr(parameters), f"xgboost {xgboost_version()}",
+        str(training.seed), x.tobytes(), y.tobytes(),
     )  # fmt: skip
     content = training.cache.get(key)
     if content is None:
-        ensemble = fit_ranker(x, y, seed=training.seed, parameters=parameters)
+        ensemble = ranker.fit_ranker(x, y, seed=training.seed, parameters=parameters)
         training.cache.put(key, ensemble.to_bytes())
     else:
         ensemble = TreeEnsemble.from_bytes(content)
@@ -174,17 +175,25 @@ def _regime(training: _Training, retraining: Retraining) -> tuple[FloatArray, st
     serves = retraining.serves
     start = max(0, retraining.known + 1 - REGIME_WINDOW)
     features = training.regime[start : retraining.known + 1]
-    if np.count_nonzero(np.isfinite(features).all(axis=1)) < REGIME_MINIMUM:
+    finite = features[np.isfinite(features).all(axis=1)]
+    if len(finite) < REGIME_MINIMUM or (finite.std(axis=0) < hmm.SMALLEST_DEVIATION).any():
         return np.full(len(serves), np.nan), "none"
     key = fingerprint(
-        "regime", f"hmmlearn {version('hmmlearn')}", str(training.seed), features.tobytes()
-    )
+        "regime", _recipe(hmm, regime), f"hmmlearn {version('hmmlearn')}",
+        str(training.seed), features.tobytes(),
+    )  # fmt: skip
     content = training.cache.get(key)
     if content is None:
-        model = fit_regime(features, seed=training.seed)
+        model = hmm.fit_regime(features, seed=training.seed)
         training.cache.put(key, model.to_bytes())
     else:
         model = RegimeModel.from_bytes(content)
     seen = training.regime[start : serves.stop - 1]
     filtered = filtered_probabilities(log_likelihood(seen, model), model.startprob, model.transmat)
     return filtered[-len(serves) :, -1], "trained" if content is None else "cached"
+
+
+@cache
+def _recipe(*modules: ModuleType) -> str:
+    """Digest of the code that trains and stores a model: after a change no old one is served."""
+    return fingerprint(*(Path(str(module.__file__)).read_bytes() for module in modules))

@@ -96,7 +96,8 @@ class Decision:
         Columns of the BUYs, best vote first.
     misses : mapping
         Consecutive sessions outside the scan, of every held symbol, this session included. A
-        session without a ranker leaves the counts as they were: it blocks entries, not exits.
+        session without a ranker, or without a completed bar of the symbol, leaves its count as it
+        was: a hole in the data is no opinion.
     """
 
     symbols: tuple[str, ...]
@@ -178,7 +179,7 @@ def decide(snapshot: Snapshot, policy: Policy) -> Decision:
     for position in snapshot.positions:
         n = snapshot.columns[position.symbol]
         misses[position.symbol] = position.misses
-        if scanned.made:
+        if scanned.made and not math.isnan(snapshot.close[n]):
             misses[position.symbol] = counted_misses(
                 position.misses,
                 position.counted_session,

@@ -59,6 +59,28 @@ def mean_of_present(values: FloatArray) -> FloatArray:
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
+def returns_since_last_close(close: FloatArray) -> FloatArray:
+    """Return of each session over the symbol's last close before it, across a gap if need be.
+
+    Whoever holds a symbol through a halt has the loss that follows it, so an index must too.
+
+    Parameters
+    ----------
+    close : ndarray of shape (T, N)
+
+    Returns
+    -------
+    ndarray of shape (T, N)
+        NaN where there is no close, and at a symbol's first.
+    """
+    rows = np.arange(len(close))[:, None]
+    last = np.maximum.accumulate(np.where(np.isnan(close), -1, rows), axis=0)
+    before = np.vstack([np.full((1, close.shape[1]), -1), last[:-1]])
+    earlier = np.take_along_axis(close, np.maximum(before, 0), axis=0)
+    returns: FloatArray = np.where(before >= 0, close / earlier - 1.0, np.nan)
+    return returns
+
+
 def equal_weighted_index(close: FloatArray) -> FloatArray:
     """Value of one dollar spread evenly over the traded symbols, rebalanced every session.
 
@@ -71,7 +93,7 @@ def equal_weighted_index(close: FloatArray) -> FloatArray:
     ndarray of shape (T,)
         Starts at 1; a session on which no symbol has a return leaves it where it was.
     """
-    returns = mean_of_present(simple_returns(close))
+    returns = mean_of_present(returns_since_last_close(close))
     return np.cumprod(1.0 + np.where(np.isnan(returns), 0.0, returns))
 
 

@@ -202,7 +202,8 @@ class _Day:
     def sell_unasked(self, symbol: str, price: float, reason: Reason) -> None:
         """Sell for another reason than a decision, and remember it as the session's action."""
         self.sell(symbol, price, reason)
-        self.run.remember_sale(self.t, self.run.columns[symbol], reason)
+        if not math.isnan(price):
+            self.run.remember_sale(self.t, self.run.columns[symbol], reason)
 
     def decide(self, price: FloatArray, minute: int) -> None:
         """Run the fifteen-minute job: sells first, then buys with what is there."""
@@ -213,10 +214,11 @@ class _Day:
             holding.misses, holding.counted_session = misses, self.session
         for order in decision.sells:
             self.sell(order.symbol, self._quote(order, price), order.reason)
-        refusals: Mapping[int, Reason] = {}
+        columns = [self.run.columns[order.symbol] for order in decision.sells]
+        refusals = {n: Reason.NO_QUOTE for n in columns if math.isnan(price[n])}
         if len(decision.candidates):
             entries = size_entries(decision, self.snapshot(price, minute), policy)
-            refusals = entries.refusals
+            refusals |= entries.refusals
             for order in entries.orders:
                 self._buy(order, self._quote(order, price))
         self.run.remember(self.t, decision, refusals)

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 EVIDENCE_DSR = 0.95
 """Deflated Sharpe ratio from which one may speak of evidence (Bailey & Lopez de Prado 2014)."""
 
+EVIDENCE_ALPHA_T = 2.0
+"""And t of alpha: DSR alone praises cash in a falling market (``docs/noise-study.md``)."""
+
+EVIDENCE_SESSIONS = 252
+"""And sessions: over less than a year any of these figures can be luck."""
+
 UNKNOWN = "n/a"
 MINUS = "\N{MINUS SIGN}"
 
@@ -80,6 +86,15 @@ def dsr_sentence(metrics: Mapping[str, Any]) -> str:
         if trials == 1
         else f"the luckiest of {trials:,} tries without any skill"
     )
+    if dsr >= EVIDENCE_DSR and (
+        metrics["alpha_t"] < EVIDENCE_ALPHA_T or metrics["sessions"] < EVIDENCE_SESSIONS
+    ):
+        return (
+            f"A DSR of {probability(dsr)} is no evidence of skill here: the account may have done "
+            "better than the fully invested universe by holding cash, for its alpha has a t of "
+            f"{number(metrics['alpha_t'], 1)} over {counted(metrics['sessions'], 'session')} "
+            f"(evidence needs {EVIDENCE_ALPHA_T:g} over {EVIDENCE_SESSIONS} as well)."
+        )
     if dsr >= EVIDENCE_DSR:
         return (
             f"A DSR of {probability(dsr)} is evidence of skill: {luck} would seldom do as well "

@@ -183,10 +183,10 @@ def backtest(  # noqa: PLR0913 - one parameter an option
     if rl is not RlMode.OFF:
         raise UsageError(f"--rl {rl}: this version has no agents; leave it off")
     from swingtrader.commands import backtest as command  # noqa: PLC0415 - heavy imports
-    from swingtrader.commands.backtest_inputs import BacktestOptions  # noqa: PLC0415
-    from swingtrader.config import load_strategy, with_costs  # noqa: PLC0415
-    from swingtrader.reports.progress import RunProgress  # noqa: PLC0415
-    from swingtrader.reports.terminal import print_summary  # noqa: PLC0415
+    from swingtrader.commands.backtest_inputs import BacktestOptions  # noqa: PLC0415 - as above
+    from swingtrader.config import load_strategy, with_costs  # noqa: PLC0415 - as above
+    from swingtrader.reports.progress import RunProgress  # noqa: PLC0415 - as above
+    from swingtrader.reports.terminal import print_summary  # noqa: PLC0415 - as above
 
     options: GlobalOptions = context.obj
     environment = options.environment()

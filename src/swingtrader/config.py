@@ -218,7 +218,10 @@ def _rules(source: Path, section: str, kind: type[RulesT], values: object) -> Ru
     """Build a rules dataclass of the core from one TOML section."""
     hints = get_type_hints(kind)
     # Any: create_model takes (type, default) pairs under names known only here.
-    columns: dict[str, Any] = {f.name: (hints[f.name], f.default) for f in fields(kind)}  # type: ignore[arg-type]
+    columns: dict[str, Any] = {
+        f.name: (hints[f.name], f.default)
+        for f in fields(kind)  # type: ignore[arg-type]  # a dataclass, which a TypeVar cannot say
+    }
     model = create_model(kind.__name__, __config__=_STRICT, **columns)
     checked = _checked(source, section, model, values)
     try:

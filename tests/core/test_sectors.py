@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from swingtrader.core.returns import simple_returns
 from swingtrader.core.sectors import (
     by_stock,
     equal_weighted_index,
@@ -10,7 +11,6 @@ from swingtrader.core.sectors import (
     mean_of_present,
     sector_momentum,
     sector_strength,
-    simple_returns,
 )
 from swingtrader.core.universe import NO_SECTOR, Sector, Universe
 

@@ -92,7 +92,7 @@ def _write_decisions(
 ) -> None:
     """One row a session and symbol looked at: all with a completed bar, and all held."""
     import pyarrow as pa  # noqa: PLC0415 - only a run that writes files pays for it
-    import pyarrow.parquet as pq  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415 - as above
 
     looked_at = simulation.reasons != REASON_NUMBER[Reason.NO_BAR]
     row, column = np.nonzero(looked_at)

@@ -19,6 +19,7 @@ import numpy as np
 
 from swingtrader.core.arrays import frozen
 from swingtrader.core.indicators import adx, average_true_range, bollinger_width, mfi, rsi
+from swingtrader.core.returns import simple_returns
 from swingtrader.core.rolling import lagged, rolling_max, rolling_mean
 
 if TYPE_CHECKING:
@@ -48,22 +49,6 @@ class Bars(NamedTuple):
     low: FloatArray
     close: FloatArray
     volume: FloatArray
-
-
-def momentum(close: FloatArray, sessions: int) -> FloatArray:
-    """Simple return over so many sessions.
-
-    Parameters
-    ----------
-    close : ndarray of shape (T, N), USD
-    sessions : int
-
-    Returns
-    -------
-    ndarray of shape (T, N)
-        NaN where either close is missing.
-    """
-    return close / lagged(close, sessions) - 1.0
 
 
 def obv_slope(close: FloatArray, volume: FloatArray, window: int = 20) -> FloatArray:
@@ -142,13 +127,13 @@ def amihud_illiquidity(close: FloatArray, volume: FloatArray, window: int = 20) 
     """
     dollars = close * volume
     dollars[dollars == 0.0] = np.nan
-    return rolling_mean(np.abs(momentum(close, 1)) / dollars, window)
+    return rolling_mean(np.abs(simple_returns(close)) / dollars, window)
 
 
 _FORMULAS: Mapping[str, Callable[[Bars], FloatArray]] = {
-    "momentum_5": lambda bars: momentum(bars.close, 5),
-    "momentum_21": lambda bars: momentum(bars.close, 21),
-    "momentum_63": lambda bars: momentum(bars.close, 63),
+    "momentum_5": lambda bars: simple_returns(bars.close, 5),
+    "momentum_21": lambda bars: simple_returns(bars.close, 21),
+    "momentum_63": lambda bars: simple_returns(bars.close, 63),
     "rsi_14": lambda bars: rsi(bars.close, 14),
     "mfi_14": lambda bars: mfi(bars.high, bars.low, bars.close, bars.volume, 14),
     "obv_slope_20": lambda bars: obv_slope(bars.close, bars.volume, 20),

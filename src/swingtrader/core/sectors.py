@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from swingtrader.core.arrays import frozen
+from swingtrader.core.returns import returns_since_last_close, simple_returns
 from swingtrader.core.universe import NO_SECTOR
 
 if TYPE_CHECKING:
@@ -22,24 +23,6 @@ if TYPE_CHECKING:
 STRENGTH_WINDOWS = (20, 60, 126)
 STRENGTH_GAIN = 5.0
 MOMENTUM_WINDOW = 21
-
-
-def simple_returns(price: FloatArray, sessions: int = 1) -> FloatArray:
-    """Return over the last `sessions` rows; NaN where either end is missing.
-
-    Parameters
-    ----------
-    price : ndarray of shape (T,) or (T, N)
-    sessions : int
-
-    Returns
-    -------
-    ndarray of the same shape
-        The first `sessions` rows are NaN.
-    """
-    returns = np.full(price.shape, np.nan)
-    returns[sessions:] = price[sessions:] / price[:-sessions] - 1.0
-    return returns
 
 
 def mean_of_present(values: FloatArray) -> FloatArray:
@@ -57,28 +40,6 @@ def mean_of_present(values: FloatArray) -> FloatArray:
     count = present.sum(axis=1)
     total = np.where(present, values, 0.0).sum(axis=1)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
-
-
-def returns_since_last_close(close: FloatArray) -> FloatArray:
-    """Return of each session over the symbol's last close before it, across a gap if need be.
-
-    Whoever holds a symbol through a halt has the loss that follows it, so an index must too.
-
-    Parameters
-    ----------
-    close : ndarray of shape (T, N)
-
-    Returns
-    -------
-    ndarray of shape (T, N)
-        NaN where there is no close, and at a symbol's first.
-    """
-    rows = np.arange(len(close))[:, None]
-    last = np.maximum.accumulate(np.where(np.isnan(close), -1, rows), axis=0)
-    before = np.vstack([np.full((1, close.shape[1]), -1), last[:-1]])
-    earlier = np.take_along_axis(close, np.maximum(before, 0), axis=0)
-    returns: FloatArray = np.where(before >= 0, close / earlier - 1.0, np.nan)
-    return returns
 
 
 def equal_weighted_index(close: FloatArray) -> FloatArray:

@@ -16,15 +16,14 @@ from swingtrader.adapters.files import file_sha256
 from swingtrader.adapters.lock import state_lock
 from swingtrader.adapters.model_cache import fingerprint
 from swingtrader.adapters.store import Store, Trial
-from swingtrader.core.arrays import SESSIONS_PER_YEAR
-from swingtrader.core.inference import IC_LAG_SESSIONS, spearman_by_session
+from swingtrader.commands.backtest_caveats import caveats
+from swingtrader.core.inference import spearman_by_session
 from swingtrader.core.performance import sharpe_per_session, sharpe_ratio
 from swingtrader.core.policy import SIGNALS
 from swingtrader.core.result import BacktestResult
 from swingtrader.core.scorecard import buy_and_hold, excess_returns, scorecard, worth_of_signals
 from swingtrader.core.sectors import equal_weighted_index
 from swingtrader.core.signals import before_open
-from swingtrader.core.sizing import kelly_fraction
 from swingtrader.core.walkforward import LABEL_HORIZON
 from swingtrader.estimators.ranker import xgboost_version
 
@@ -38,14 +37,6 @@ if TYPE_CHECKING:
     from swingtrader.core.simulate import Simulation
 
 LOCK_WAIT_SECONDS = 10.0
-
-SESSIONS_FOR_RANK_IC_T = 12 * IC_LAG_SESSIONS
-"""With fewer lags in the sample the Newey-West error is badly underestimated."""
-
-SURVIVORSHIP = (
-    "Survivorship: the universe was chosen knowing which companies still exist, so every figure "
-    "here flatters. Compare versions of the program by them; expect no such return."
-)
 
 
 def judged(
@@ -117,10 +108,7 @@ def judged(
         fills=simulation.fills,
         trades=simulation.trades,
         metrics=metrics,
-        caveats=(
-            *_caveats(strategy, gathered, simulation, metrics["absent_signals"]),
-            *_rank_ic_caveat(rank_ic),
-        ),
+        caveats=tuple(caveats(strategy, gathered, simulation, rank_ic, metrics["absent_signals"])),
         title=f"Backtest of {options.bars.name}",
     )
 
@@ -215,74 +203,3 @@ def _versions() -> dict[str, str]:
         "xgboost": xgboost_version(),
         **{name: version(name) for name in ("swingtrader", "numpy", "hmmlearn")},
     }
-
-
-def _rank_ic_caveat(rank_ic: FloatArray) -> Iterator[str]:
-    measured = int(np.count_nonzero(np.isfinite(rank_ic)))
-    if 0 < measured < SESSIONS_FOR_RANK_IC_T:
-        yield (
-            f"The rank IC rests on {measured} sessions whose 21-session returns overlap: over so "
-            f"few, its t comes out too large. It means something from about "
-            f"{SESSIONS_FOR_RANK_IC_T} on."
-        )
-
-
-def _caveats(
-    strategy: Strategy, gathered: Gathered, simulation: Simulation, absent: list[str]
-) -> Iterator[str]:
-    yield SURVIVORSHIP
-    costs = strategy.costs
-    if costs.half_spread_bps + costs.slippage_bps > 0:
-        yield (
-            f"Assumed of every fill: {costs.half_spread_bps:g} bps of half-spread and "
-            f"{costs.slippage_bps:g} bps of slippage against us, and at most "
-            f"{costs.participation:.1%} of the session's volume."
-        )
-    else:
-        yield "No spread and no slippage were assumed: every figure is before these costs."
-    yield (
-        "Dividends and interest are left out. The benchmarks, fully invested, would have earned "
-        "more of the first, idle cash some of the second."
-    )
-    yield (
-        "Split-adjusted prices carry later splits into the past: the price floor may bar what "
-        "then cost more, or admit what then cost less."
-    )
-    if len(simulation.equity_usd) < SESSIONS_PER_YEAR:
-        yield (
-            f"{len(simulation.equity_usd)} sessions are less than a year: annual figures, "
-            "intervals and probabilities mean little over so few."
-        )
-    if gathered.intraday is None:
-        yield (
-            "Fills inside a session are deduced from daily bars along the worse path; a stop "
-            "fills at its level, which a five-minute check in a falling market will not reach, "
-            "and a low under a trailing stop that the same bar raised counts as before its high."
-        )
-    exposure = float(simulation.gross_exposure.mean())
-    if exposure < 0.5:
-        yield (
-            f"PSR and DSR compare an account that held {exposure:.0%} in stocks with a universe "
-            "that is fully invested: they fall when the market rises and would praise cash when "
-            "it falls. Alpha and the rank IC allow for the exposure."
-        )
-    if absent:
-        yield f"Absent throughout: {', '.join(absent)}. The other signals took over the weight."
-    proxy = gathered.bars.panel.column(strategy.universe.market)
-    traded = slice(gathered.rows.start - 1, gathered.rows.stop)
-    if proxy is None:
-        yield (
-            f"{strategy.universe.market} is not in the file: the equal-weighted universe stands "
-            "in for the market."
-        )
-    elif np.isnan(gathered.bars.panel.close[traded, proxy]).any():
-        yield (
-            f"{strategy.universe.market} lacks bars in the period: as a benchmark it stands "
-            "still there, and regime and market signals are absent around it."
-        )
-    if kelly_fraction(simulation.record, strategy.policy.sizing) <= 0:
-        yield (
-            "The record of closed trades shows no edge: its Kelly fraction is zero or less, and "
-            "every position has the smallest size."
-        )
-    yield from gathered.bars.warnings

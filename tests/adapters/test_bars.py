@@ -682,3 +682,13 @@ def test_the_shared_file_is_what_its_description_says():
         "6 rows with a one-day move over 40%",
     ]
     assert not panel.volume[:, panel.column("^VIX")].any()
+
+
+def test_symbols_in_small_letters_are_warned_of(tmp_path):
+    path = tmp_path / "bars.csv"
+    path.write_text(
+        "symbol,date,open,high,low,close,volume\n"
+        "spy,2019-06-17,1,1,1,1,9\nAAPL,2019-06-17,1,1,1,1,9\n"
+    )
+    (warning,) = read_bars(path).warnings
+    assert warning == "symbols with small letters, which are others than in capitals: spy"

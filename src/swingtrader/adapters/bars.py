@@ -30,6 +30,7 @@ from swingtrader.adapters.tables import day_of, read_columns, resolved
 from swingtrader.core.market import Panel
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from swingtrader.core.arrays import IntArray, SessionArray
@@ -91,7 +92,8 @@ def read_bars(path: Path) -> Bars:
         rows.symbols,
         *(pivoted(values, session_rows, rows.columns, shape) for values in rows.fields),
     )
-    return Bars(panel, (*of_strays, *of_rows, *of_series), panel_sha256(panel))
+    warnings = (*of_strays, *of_rows, *of_series, *_unusual_names(panel.symbols))
+    return Bars(panel, warnings, panel_sha256(panel))
 
 
 def write_bars(panel: Panel, path: Path) -> None:
@@ -138,6 +140,16 @@ def _without_strays(rows: BarRows) -> tuple[BarRows, list[str]]:
     if stray.sum() >= MAX_STRAY_FRACTION * len(stray):
         rows.refuse(stray, lambda _: "is no session of the New York exchange")
     return rows.where(~stray), [rows.sentence(stray, "on days without session dropped")]
+
+
+def _unusual_names(symbols: Sequence[str]) -> list[str]:
+    """Symbols that no universe will know, because they are compared as they are written."""
+    lower = [symbol for symbol in symbols if symbol != symbol.upper()]
+    if not lower:
+        return []
+    more = ", …" if len(lower) > EXAMPLES else ""
+    named = f"{', '.join(lower[:EXAMPLES])}{more}"
+    return [f"symbols with small letters, which are others than in capitals: {named}"]
 
 
 def _large_moves(rows: BarRows, session_rows: IntArray) -> list[str]:

@@ -99,8 +99,10 @@ def _write_decisions(
     served = signals[simulation.rows.start : simulation.rows.stop]
     sessions = view.stocks.sessions[simulation.rows.start : simulation.rows.stop]
 
-    def named(names: Sequence[str], numbers: np.ndarray) -> pa.DictionaryArray:
-        return pa.DictionaryArray.from_arrays(pa.array(numbers, pa.int32()), pa.array(names))
+    def named(names: Sequence[str], numbers: np.ndarray) -> pa.Array:
+        # Plain text to whoever reads the file; Parquet itself stores each name once.
+        coded = pa.DictionaryArray.from_arrays(pa.array(numbers, pa.int32()), pa.array(names))
+        return coded.dictionary_decode()
 
     table = {
         "session": pa.array(sessions[row]),

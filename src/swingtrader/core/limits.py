@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from swingtrader.core.policy import Limits
-    from swingtrader.core.snapshot import Snapshot
+    from swingtrader.core.snapshot import Account, Snapshot
 
 
 @dataclass(frozen=True)
@@ -95,14 +95,17 @@ def entry_budget(snapshot: Snapshot) -> EntryBudget:
     )
 
 
+def lost_too_much(account: Account, limits: Limits) -> bool:
+    """Whether the session's loss has reached its limit; an unknown (NaN) equity counts as lost."""
+    return not account.equity_usd > (1.0 - limits.daily_loss) * account.previous_equity_usd
+
+
 def session_refusal(snapshot: Snapshot, limits: Limits) -> Reason | None:
     """Why nothing at all may be bought now, or None."""
-    account = snapshot.account
     if snapshot.halts:
         lost = snapshot.halts == (Reason.DAILY_LOSS,)
         return Reason.DAILY_LOSS if lost else Reason.HALTED
-    # Written so that an unknown (NaN) equity refuses as well.
-    if not account.equity_usd > (1.0 - limits.daily_loss) * account.previous_equity_usd:
+    if lost_too_much(snapshot.account, limits):
         return Reason.DAILY_LOSS
     if not snapshot.minutes_to_close > limits.minutes_before_close:
         return Reason.NEAR_CLOSE

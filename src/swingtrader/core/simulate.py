@@ -23,6 +23,7 @@ from swingtrader.core.costs import BPS
 from swingtrader.core.decision import Decision, check_risk, decide, size_entries
 from swingtrader.core.exits import exit_distances
 from swingtrader.core.ledger import Ledger
+from swingtrader.core.limits import lost_too_much
 from swingtrader.core.reasons import REASON_NUMBER, Action, Reason
 from swingtrader.core.sizing import TradeRecord
 from swingtrader.core.snapshot import Account, DayActivity, Position, Snapshot
@@ -160,10 +161,10 @@ class _Day:
     def _account(self, price: FloatArray) -> Account:
         run = self.run
         equity = run.ledger.cash_usd + run.ledger.market_value_usd(price)
+        account = Account(run.ledger.cash_usd, equity, run.equity_usd)
         # Once lost, the session stays closed to entries even if prices recover, as live.
-        limit = (1.0 - run.policy.limits.daily_loss) * run.equity_usd
-        self.lost_too_much = self.lost_too_much or equity <= limit
-        return Account(run.ledger.cash_usd, equity, run.equity_usd)
+        self.lost_too_much = self.lost_too_much or lost_too_much(account, run.policy.limits)
+        return account
 
     def _positions(self) -> Iterator[Position]:
         for holding in self.run.ledger.holdings.values():

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from swingtrader.core.orders import RefusalKind
+
 
 class SwingtraderError(Exception):
     """Anything the program refuses to go on with, said in one line."""
@@ -68,3 +70,54 @@ class LockHeld(SwingtraderError):  # noqa: N818 - a state of affairs, not a mist
             f"{self.path} is held by another run (waited {self.waited_seconds:g} s); "
             "a later run will succeed"
         )
+
+
+class BrokerError(SwingtraderError):
+    """The broker is away or refuses: nobody must act at once, a later run may succeed."""
+
+
+class BrokerUnreachable(BrokerError):  # noqa: N818 - a state of affairs, not a mistake
+    """No answer, or none that can be read, to something that changes nothing.
+
+    Parameters
+    ----------
+    asked : str
+        Method and path, without host, query or key.
+    what : str
+        What came instead of an answer.
+    """
+
+    def __init__(self, asked: str, what: str) -> None:
+        self.asked = asked
+        self.what = what
+        super().__init__(asked, what)
+
+    def __str__(self) -> str:
+        return f"the broker gave no usable answer to {self.asked}: {self.what}"
+
+
+class OutcomeUnknown(BrokerUnreachable):
+    """No usable answer to something that may have taken effect all the same."""
+
+
+class OrderRefused(BrokerError):  # noqa: N818 - an answer, not a mistake
+    """The broker said no.
+
+    Parameters
+    ----------
+    kind : RefusalKind
+    message : str
+        The broker's, shortened.
+    """
+
+    def __init__(self, kind: RefusalKind, message: str) -> None:
+        self.kind = kind
+        self.message = message
+        super().__init__(kind, message)
+
+    def __str__(self) -> str:
+        return f"the broker refused ({self.kind}): {self.message}"
+
+
+class CredentialsRefused(SwingtraderError):  # noqa: N818 - an answer, not a mistake
+    """The broker does not accept the keys: the operator must change them."""

@@ -357,6 +357,47 @@ def test_every_position_is_checked_and_has_marks(make_snapshot, make_position):
     assert sells_of(checked) == {"AAA": "stop_loss"}
 
 
+# Positions that the configuration leaves to the person.
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"price": np.array([50.0])},
+        {"price": np.array([50.0]), "atr_fraction": np.array([NAN])},
+        {"price": np.array([200.0])},
+        {"price": np.array([200.0]), "atr_fraction": np.array([NAN])},
+        {"signals": np.full((6, 1), -1.0)},
+    ],
+)
+def test_a_position_that_is_not_managed_is_never_sold_and_nothing_about_it_changes(
+    make_snapshot, make_position, changes
+):
+    yesterday = TODAY - timedelta(days=3)
+    position = make_position(
+        "AAA", managed=False, age_sessions=99, misses=2, counted_session=yesterday
+    )
+    snapshot = make_snapshot(("AAA",), positions=(position,), **changes)
+    checked = check_risk(snapshot, POLICY)
+    assert (checked.sells, checked.marks) == ((), {"AAA": Marks()})
+    decision = decide(snapshot, POLICY)
+    assert (decision.sells, decision.misses) == ((), {"AAA": 2})
+    assert decision.actions[0] == Action.HOLD
+    assert reason_of(snapshot) == "unmanaged"
+    managed = replace(snapshot, positions=(replace(position, managed=True),))
+    assert sells_of(decide(managed, POLICY)) or sells_of(check_risk(managed, POLICY))
+
+
+def test_a_position_that_is_not_managed_is_not_bought_either_and_counts_towards_limits(
+    make_snapshot, make_position
+):
+    symbols = tuple(f"S{k:02}" for k in range(11))
+    positions = tuple(make_position(symbol, managed=False) for symbol in symbols[:10])
+    snapshot = make_snapshot(symbols, positions=positions)
+    assert entries_of(snapshot).orders == ()
+    assert [str(reason) for reason in entries_of(snapshot).refusals.values()] == ["position_limit"]
+
+
 # What always holds.
 
 FLOATS = (

@@ -49,6 +49,7 @@ DESIGN = {
         "missed_sessions": 3,
         "stagnant_sessions": 10,
         "stagnant_return": 0.01,
+        "resident_stop": 0.06,
     },
     "sizing": {
         "prior_win_rate": 0.55,
@@ -127,6 +128,16 @@ def test_rules_can_not_be_changed():
         (ExitRules, {"clamp_low": 0.0}, "clamp_low"),
         (ExitRules, {"clamp_high": 40.0}, "clamp_high"),
         (ExitRules, {"missed_sessions": 0}, "missed_sessions"),
+        (ExitRules, {"resident_stop": 0.0}, "resident_stop"),
+        (ExitRules, {"resident_stop": 1.0}, "resident_stop"),
+        (ExitRules, {"resident_stop": math.nan}, "resident_stop"),
+        (ExitRules, {"resident_stop": 0.05}, r"resident_stop .* clamp_high times stop \(0.05\)"),
+        (ExitRules, {"stop": 0.04}, r"clamp_high times stop \(0.08\), not be 0.06"),
+        (
+            ExitRules,
+            {"clamp_high": 0.6, "resident_stop": 0.024},
+            r"clamp_high times stop \(0.025\)",
+        ),
         (SizingRules, {"prior_win_rate": 1.0}, "prior_win_rate"),
         (SizingRules, {"prior_payoff": 0.0}, "prior_payoff"),
         (SizingRules, {"maximum_payoff": 1.5}, "maximum_payoff"),
@@ -151,3 +162,8 @@ def test_rules_can_not_be_changed():
 def test_a_rule_out_of_its_range_is_refused_by_name(rules, values, named):
     with pytest.raises(ValueError, match=named):
         rules(**values)
+
+
+def test_a_resident_stop_just_beyond_the_widest_stop_will_do():
+    assert ExitRules(resident_stop=0.0501).resident_stop == 0.0501
+    assert ExitRules(stop=0.04, resident_stop=0.081).resident_stop == 0.081

@@ -725,7 +725,7 @@ def test_session_that_lost_too_much_stays_closed_to_entries_after_a_recovery(mak
     # Nothing is sold for its price here, so the loss is on paper and goes away again.
     dip = IntradaySession(minutes, np.column_stack([np.array([78.0, 100.0, 100.0]), flat]))
     policy = Policy(
-        exits=ExitRules(stop=0.5, target=1.0, trail=0.45, clamp_high=1.0),
+        exits=ExitRules(stop=0.5, target=1.0, trail=0.45, clamp_high=1.0, resident_stop=0.6),
         sizing=SizingRules(minimum_weight=0.15),
     )
     simulation = run(

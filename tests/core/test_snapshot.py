@@ -48,6 +48,7 @@ positions = st.builds(
     marks=st.builds(Marks, numbers, numbers),
     misses=counts,
     counted_session=st.none() | dates,
+    managed=st.booleans(),
 )
 contents = st.fixed_dictionaries(
     {

@@ -97,7 +97,7 @@ class Decision:
     misses : mapping
         Consecutive sessions outside the scan, of every held symbol, this session included. A
         session without a ranker, or without a completed bar of the symbol, leaves its count as it
-        was: a hole in the data is no opinion.
+        was: a hole in the data is no opinion. So does a position that is not managed.
     """
 
     symbols: tuple[str, ...]
@@ -130,12 +130,15 @@ def price_ratio(position: Position, snapshot: Snapshot) -> float:
 
 
 def check_risk(snapshot: Snapshot, policy: Policy) -> RiskCheck:
-    """Sells that stop, trailing stop or target ask for, and raised marks."""
+    """Sells that stop, trailing stop or target ask for, and raised marks.
+
+    A position that is not managed keeps its marks, as one without a confirmed price does.
+    """
     sells: list[PlannedOrder] = []
     marks: dict[str, Marks] = {}
     for position in snapshot.positions:
         ratio = price_ratio(position, snapshot)
-        if math.isnan(ratio):
+        if math.isnan(ratio) or not position.managed:
             marks[position.symbol] = position.marks
             continue
         atr = float(snapshot.atr_fraction[snapshot.columns[position.symbol]])
@@ -152,7 +155,8 @@ def decide(snapshot: Snapshot, policy: Policy) -> Decision:
     """Scan, vote and exits.
 
     A BUY needs a place in the scan, a vote of at least `buy_at`, the quant signal and enough
-    present weight. A held symbol is never bought again; an exit needs none of this.
+    present weight. A held symbol is never bought again; an exit needs none of this. A position
+    that is not managed is never sold, and its misses stay as they are.
     """
     votes, present_weight = weighted_vote(snapshot.signals, policy.vote.weights)
     scanned = scan(
@@ -179,6 +183,10 @@ def decide(snapshot: Snapshot, policy: Policy) -> Decision:
     for position in snapshot.positions:
         n = snapshot.columns[position.symbol]
         misses[position.symbol] = position.misses
+        if not position.managed:
+            actions[n] = Action.HOLD
+            reasons[n] = REASON_NUMBER[Reason.UNMANAGED]
+            continue
         if scanned.made and not math.isnan(snapshot.close[n]):
             misses[position.symbol] = counted_misses(
                 position.misses,

@@ -79,7 +79,9 @@ class ExitRules:
     With a fresh ATR the distances are its multiples, each held within
     [`clamp_low`, `clamp_high`] times the static threshold; without one the static thresholds
     apply. `decide_stop` and `decide_target` are the 15-minute job's own static thresholds,
-    used only where there is no ATR, or they would override the ATR stop.
+    used only where there is no ATR, or they would override the ATR stop. `resident_stop` is the
+    distance below the entry price of the stop that rests at the broker. That one sells on a
+    single print, so it must lie beyond the widest stop that waits for a confirmed price.
     """
 
     stop: float = 0.025
@@ -95,9 +97,11 @@ class ExitRules:
     missed_sessions: int = 3
     stagnant_sessions: int = 10
     stagnant_return: float = 0.01
+    resident_stop: float = 0.06
 
     def __post_init__(self) -> None:
         _require_fractions(self, "stop", "target", "trail", "decide_stop", "decide_target")
+        _require(0 < self.resident_stop < 1, "resident_stop must be between 0 and 1")
         for name in ("atr_stop", "atr_target", "atr_trail"):
             _require(getattr(self, name) > 0, f"{name} must be above 0")
         _require(self.stagnant_sessions >= 0, "stagnant_sessions must not be negative")
@@ -105,6 +109,13 @@ class ExitRules:
         _require(
             self.clamp_high * max(self.stop, self.trail) < 1,
             "clamp_high times stop or trail reaches a price of zero",
+        )
+        # Without an ATR the static stop applies, which a clamp_high below 1 does not narrow.
+        widest = max(self.clamp_high, 1.0) * self.stop
+        _require(
+            self.resident_stop > widest,
+            f"resident_stop must exceed clamp_high times stop ({widest:g}), "
+            f"not be {self.resident_stop:g}",
         )
         _require(self.missed_sessions >= 1, "missed_sessions must be at least 1")
 

@@ -26,8 +26,10 @@ class Reason(StrEnum):
     MISSED_SCANS = "missed_scans"
     STAGNANT = "stagnant"
     DELISTED = "delisted"
+    FLATTEN = "flatten"
     # Left alone: held, or not worth a vote.
     HELD = "held"
+    UNMANAGED = "unmanaged"
     NO_BAR = "no_bar"
     SECTOR_NOT_IN_SCAN = "sector_not_in_scan"
     PRICE_BELOW_FLOOR = "price_below_floor"

@@ -24,7 +24,7 @@ from swingtrader.core.sizing import TradeRecord
 if TYPE_CHECKING:
     from swingtrader.core.arrays import FloatArray, IntArray
 
-VERSION = 1
+VERSION = 2
 """Of the bytes `snapshot_to_bytes` writes; raised when their meaning changes."""
 
 
@@ -46,6 +46,9 @@ class Position:
         Consecutive sessions outside the scan, as last counted.
     counted_session : date, optional
         Session in which `misses` was last counted.
+    managed : bool
+        False where the configuration leaves it to the person: it counts towards every limit
+        and is never sold.
     """
 
     symbol: str
@@ -56,6 +59,7 @@ class Position:
     marks: Marks = field(default_factory=Marks)
     misses: int = 0
     counted_session: date | None = None
+    managed: bool = True
 
 
 @dataclass(frozen=True)

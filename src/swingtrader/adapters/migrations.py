@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeAlias
 
 from swingtrader.adapters.files import FILE_MODE, unused_path
+from swingtrader.adapters.m002_trading import m002_trading
 from swingtrader.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def m001_trials(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE INDEX trials_by_data ON trials (data_sha256)")
 
 
-MIGRATIONS: tuple[Migration, ...] = (m001_trials,)
+MIGRATIONS: tuple[Migration, ...] = (m001_trials, m002_trading)
 """In the order of their numbers, which start at 1."""
 
 

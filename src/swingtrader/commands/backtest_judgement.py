@@ -184,8 +184,8 @@ def _trial_sharpes(
         parameters=text,
     )
     with _store(options, warn) as store:
-        store.record_trial(trial)
-        trials = store.trials()
+        store.trials.record(trial)
+        trials = store.trials.all()
     # A short run's Sharpe ratio is wide by chance alone, so each is brought to this run's length.
     return np.array(
         [

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 FIRST_DAY = date(1950, 1, 1)
 LAST_DAY = date(2099, 12, 31)
+
+LONGEST_BREAK = timedelta(days=15)
+"""Longer than the exchange has been closed since 1933."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +75,19 @@ def sessions_between(start: date, end: date) -> SessionArray:
     first = np.searchsorted(sessions, np.datetime64(start, "D"))
     stop = np.searchsorted(sessions, np.datetime64(end, "D"), side="right")
     return sessions[first:stop]
+
+
+def session_before(day: date) -> date:
+    """Last session before a day, which need not be a session itself.
+
+    Raises
+    ------
+    ValueError
+        It lies outside 1950 to 2099.
+    """
+    before = sessions_between(day - LONGEST_BREAK, day - timedelta(days=1))
+    session: date = before[-1].item()
+    return session
 
 
 def is_session(day: date) -> bool:

@@ -12,17 +12,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from swingtrader.adapters.calendar import session_closes
 from swingtrader.adapters.files import OutputDirectory
 from swingtrader.adapters.model_cache import ModelCache
 from swingtrader.commands.backtest_files import write_files
 from swingtrader.commands.backtest_inputs import gathered_inputs
 from swingtrader.commands.backtest_judgement import judged, ready_store
-from swingtrader.commands.walk_forward import walk_forward
+from swingtrader.commands.walk_forward import known_at_opens, walk_forward
 from swingtrader.core.arrays import frozen
 from swingtrader.core.policy import SIGNALS
-from swingtrader.core.signals import before_open, decision_signals
-from swingtrader.core.simulate import IntradaySession, Known, simulate
+from swingtrader.core.simulate import IntradaySession, simulate
 from swingtrader.core.vote import without_signal
 from swingtrader.core.walkforward import weekly_retrainings
 from swingtrader.errors import UsageError
@@ -38,7 +36,7 @@ if TYPE_CHECKING:
     from swingtrader.core.arrays import FloatArray
     from swingtrader.core.result import BacktestResult
     from swingtrader.core.signals import MarketView
-    from swingtrader.core.simulate import Simulation
+    from swingtrader.core.simulate import Known, Simulation
 
 
 def run_backtest(
@@ -62,7 +60,7 @@ def run_backtest(
     with OutputDirectory(options.out) as directory:
         gathered = gathered_inputs(options, strategy, progress)
         opinions = _opinions(options, gathered, progress)
-        known = _known(gathered, opinions)
+        known = known_at_opens(gathered.view, opinions, gathered.sentiment)
         simulation, without = _simulations(options, strategy, gathered, known, progress)
         done = progress.phase("Judging and writing the report")
         result = judged(
@@ -95,24 +93,6 @@ def _opinions(options: BacktestOptions, gathered: Gathered, progress: Progress) 
     if cache.damaged:
         progress.warn("models.damaged", files=cache.damaged, why="they were trained anew")
     return opinions
-
-
-def _known(gathered: Gathered, opinions: Opinions) -> Known:
-    view = gathered.view
-    return Known(
-        opens_at=gathered.opens_at,
-        closes_at=session_closes(view.stocks.sessions),
-        sector=view.sector,
-        probability=opinions.probability,
-        signals=decision_signals(
-            view, opinions.probability, opinions.p_high_volatility, gathered.sentiment
-        ),
-        sector_strength=before_open(view.strength),
-        close=before_open(view.stocks.close),
-        dollar_volume_usd=before_open(view.dollar_volume_usd),
-        atr_fraction=before_open(view.atr_fraction),
-        p_high_volatility=opinions.p_high_volatility,
-    )
 
 
 def _simulations(

@@ -87,7 +87,6 @@ class Gathered:
         Sessions to trade, as rows of the panel.
     forward, labels : ndarray of shape (T, N)
     usable : ndarray of shape (T, N), bool
-    opens_at : ndarray of shape (T,), datetime64, UTC
     sentiment : ndarray of shape (T, N), optional
     """
 
@@ -97,7 +96,6 @@ class Gathered:
     forward: FloatArray
     labels: FloatArray
     usable: BoolArray
-    opens_at: SessionArray
     sentiment: FloatArray | None
     intraday: IntradayBars | None
 
@@ -138,10 +136,10 @@ def gathered_inputs(options: BacktestOptions, strategy: Strategy, progress: Prog
         progress.warn("ranker.absent", why=f"fewer than {stocks} to rank: nothing will be bought")
         first = _first_unranked(len(view.stocks.sessions))
     rows = _traded_rows(options, view.stocks.sessions, first)
-    opens_at = session_opens(view.stocks.sessions)
     done(1)
     sentiment = None
     if options.news is not None:
+        opens_at = session_opens(view.stocks.sessions)
         done = progress.phase("Scoring headlines")
         sentiment, warnings = news_sentiment(
             options.news, options.models_dir, opens_at, view.stocks.symbols
@@ -157,7 +155,7 @@ def gathered_inputs(options: BacktestOptions, strategy: Strategy, progress: Prog
         for warning in intraday.warnings:
             progress.warn("intraday.doubted", why=warning)
         done(1)
-    return Gathered(bars, view, rows, forward, labels, usable, opens_at, sentiment, intraday)
+    return Gathered(bars, view, rows, forward, labels, usable, sentiment, intraday)
 
 
 def _check_same_basis(path: Path, intraday: IntradayBars, stocks: Panel) -> None:

@@ -17,10 +17,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from swingtrader.adapters.calendar import session_closes, session_opens
 from swingtrader.adapters.model_cache import fingerprint
 from swingtrader.core import regime, trees
 from swingtrader.core.arrays import frozen
 from swingtrader.core.regime import RegimeModel, filtered_probabilities, log_likelihood
+from swingtrader.core.signals import before_open, decision_signals
+from swingtrader.core.simulate import Known
 from swingtrader.core.trees import TreeEnsemble, probability
 from swingtrader.core.walkforward import (
     MINIMUM_CROSS_SECTION,
@@ -130,6 +133,33 @@ def walk_forward(
     return Opinions(frozen(spoken), frozen(p_high), trained, cached)
 
 
+def known_at_opens(
+    view: MarketView, opinions: Opinions, sentiment: FloatArray | None = None
+) -> Known:
+    """Join bars, models and headlines to what each session's decision may know.
+
+    Parameters
+    ----------
+    sentiment : ndarray of shape (T, N), optional
+        By the session decided in; None is absent.
+    """
+    sessions = view.stocks.sessions
+    return Known(
+        opens_at=session_opens(sessions),
+        closes_at=session_closes(sessions),
+        sector=view.sector,
+        probability=opinions.probability,
+        signals=decision_signals(
+            view, opinions.probability, opinions.p_high_volatility, sentiment
+        ),
+        sector_strength=before_open(view.strength),
+        close=before_open(view.stocks.close),
+        dollar_volume_usd=before_open(view.dollar_volume_usd),
+        atr_fraction=before_open(view.atr_fraction),
+        p_high_volatility=opinions.p_high_volatility,
+    )
+
+
 def _opinions_of(
     training: _Training, retraining: Retraining
 ) -> tuple[FloatArray, FloatArray, int, int]:
@@ -143,40 +173,75 @@ def _ranked(training: _Training, retraining: Retraining) -> tuple[FloatArray, st
     """Probabilities for the sessions served: shape (len(serves), N)."""
     serves = retraining.serves
     spoken = np.full((len(serves), training.labels.shape[1]), np.nan)
-    rows = training_rows(retraining.known)
-    chosen = training.usable[rows.start : rows.stop]
-    sessions = np.count_nonzero(chosen.sum(axis=1) >= MINIMUM_CROSS_SECTION)
-    if sessions < RANKER_MINIMUM or np.count_nonzero(chosen) < MINIMUM_ROWS:
-        return spoken, "none"
-    x = training.factors[rows.start : rows.stop][chosen]
-    y = training.labels[rows.start : rows.stop][chosen] > 0.5
-    if y.all() or not y.any():
-        return spoken, "none"
-    parameters = RankerParameters()
-    key = fingerprint(
-        "ranker", _recipe(ranker, trees), repr(parameters), f"xgboost {xgboost_version()}",
-        str(training.seed), x.tobytes(), y.tobytes(),
-    )  # fmt: skip
-    content = training.cache.get(key)
-    if content is None:
-        ensemble = ranker.fit_ranker(x, y, seed=training.seed, parameters=parameters)
-        training.cache.put(key, ensemble.to_bytes())
-    else:
-        ensemble = TreeEnsemble.from_bytes(content)
+    ensemble, state = ranker_known_at(
+        retraining.known,
+        training.factors,
+        training.labels,
+        training.usable,
+        seed=training.seed,
+        cache=training.cache,
+    )
+    if ensemble is None:
+        return spoken, state
     # The decision of session t reads the factors of session t - 1.
     known = slice(serves.start - 1, serves.stop - 1)
     asked = training.rankable[known]
     spoken[asked] = probability(ensemble, training.factors[known][asked])
-    return spoken, "trained" if content is None else "cached"
+    return spoken, state
+
+
+def ranker_known_at(
+    known: int,
+    factors: FloatArray,
+    labels: FloatArray,
+    usable: BoolArray,
+    *,
+    seed: int,
+    cache: ModelCache,
+) -> tuple[TreeEnsemble | None, str]:
+    """Train, or fetch, the ranker from what was known at the close of row `known`.
+
+    Parameters
+    ----------
+    factors : ndarray of shape (T, N, F)
+    labels : ndarray of shape (T, N)
+    usable : ndarray of shape (T, N), bool
+
+    Returns
+    -------
+    ensemble : TreeEnsemble or None
+        None where there are too few sessions or rows, or only one class.
+    state : str
+        ``trained``, ``cached`` or ``none``.
+    """
+    rows = training_rows(known)
+    chosen = usable[rows.start : rows.stop]
+    sessions = np.count_nonzero(chosen.sum(axis=1) >= MINIMUM_CROSS_SECTION)
+    if sessions < RANKER_MINIMUM or np.count_nonzero(chosen) < MINIMUM_ROWS:
+        return None, "none"
+    x = factors[rows.start : rows.stop][chosen]
+    y = labels[rows.start : rows.stop][chosen] > 0.5
+    if y.all() or not y.any():
+        return None, "none"
+    parameters = RankerParameters()
+    key = fingerprint(
+        "ranker", _recipe(ranker, trees), repr(parameters), f"xgboost {xgboost_version()}",
+        str(seed), x.tobytes(), y.tobytes(),
+    )  # fmt: skip
+    content = cache.get(key)
+    if content is not None:
+        return TreeEnsemble.from_bytes(content), "cached"
+    ensemble = ranker.fit_ranker(x, y, seed=seed, parameters=parameters)
+    cache.put(key, ensemble.to_bytes())
+    return ensemble, "trained"
 
 
 def _regime(training: _Training, retraining: Retraining) -> tuple[FloatArray, str]:
     """Filtered probability of high volatility for the sessions served: shape (len(serves),)."""
     serves = retraining.serves
-    start = max(0, retraining.known + 1 - REGIME_WINDOW)
+    start = regime_start(retraining.known)
     features = training.regime[start : retraining.known + 1]
-    finite = features[np.isfinite(features).all(axis=1)]
-    if len(finite) < REGIME_MINIMUM or (finite.std(axis=0) < hmm.SMALLEST_DEVIATION).any():
+    if not has_regimes(features):
         return np.full(len(serves), np.nan), "none"
     key = fingerprint(
         "regime", _recipe(hmm, regime), f"hmmlearn {version('hmmlearn')}",
@@ -188,9 +253,27 @@ def _regime(training: _Training, retraining: Retraining) -> tuple[FloatArray, st
         training.cache.put(key, model.to_bytes())
     else:
         model = RegimeModel.from_bytes(content)
-    seen = training.regime[start : serves.stop - 1]
-    filtered = filtered_probabilities(log_likelihood(seen, model), model.startprob, model.transmat)
-    return filtered[-len(serves) :, -1], "trained" if content is None else "cached"
+    filtered = filtered_high_volatility(training.regime[start : serves.stop - 1], model)
+    return filtered[-len(serves) :], "trained" if content is None else "cached"
+
+
+def regime_start(known: int) -> int:
+    """Row of the first session that the regime model of row `known` is fitted and filtered on."""
+    return max(0, known + 1 - REGIME_WINDOW)
+
+
+def has_regimes(features: FloatArray) -> bool:
+    """Whether a regime model can be fitted to `features` (T, 2): enough of them, and movement."""
+    finite = features[np.isfinite(features).all(axis=1)]
+    return len(finite) >= REGIME_MINIMUM and bool(
+        (finite.std(axis=0) >= hmm.SMALLEST_DEVIATION).all()
+    )
+
+
+def filtered_high_volatility(features: FloatArray, model: RegimeModel) -> FloatArray:
+    """Filtered probability of high volatility after each row of `features` (T, 2): shape (T,)."""
+    density = log_likelihood(features, model)
+    return filtered_probabilities(density, model.startprob, model.transmat)[:, -1]
 
 
 @cache

@@ -123,8 +123,7 @@ def serving_artifact(models_dir: Path, family: str) -> Artifact | None:
     FileDataError
         The pointer does not name a version, or the version's manifest is missing or malformed.
     """
-    if not _is_plain(family):
-        raise ValueError(f"{family!r} is not a plain name")
+    require_plain(family)
     pointer = models_dir / family / POINTER
     try:
         version = pointer.read_bytes().decode("ascii", errors="replace").strip()
@@ -140,8 +139,29 @@ def serving_artifact(models_dir: Path, family: str) -> Artifact | None:
             "does not name a version; write the name of an installed one into it, "
             "or remove it to go on without this model",
         )
+    return installed_artifact(models_dir, family, version)
+
+
+def installed_artifact(models_dir: Path, family: str, version: str) -> Artifact:
+    """Return an installed version, whether or not it serves; only its manifest is read.
+
+    Raises
+    ------
+    ValueError
+        `family` or `version` is not a plain name.
+    FileDataError
+        There is no such version, or its manifest is malformed.
+    """
+    for name in (family, version):
+        require_plain(name)
     directory = models_dir / family / version
     return Artifact(directory, _manifest(directory, family))
+
+
+def require_plain(name: str) -> None:
+    """Raise ValueError where `name` could be anything but one visible component of a path."""
+    if not _is_plain(name):
+        raise ValueError(f"{name!r} is not a plain name")
 
 
 def _manifest(directory: Path, family: str) -> Manifest:

@@ -27,13 +27,15 @@ from swingtrader.adapters.bar_rows import (
 from swingtrader.adapters.calendar import are_sessions, sessions_between
 from swingtrader.adapters.files import atomic_write_bytes
 from swingtrader.adapters.tables import day_of, read_columns, resolved
+from swingtrader.core.arrays import session_array
 from swingtrader.core.market import Panel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import date
     from pathlib import Path
 
-    from swingtrader.core.arrays import IntArray, SessionArray
+    from swingtrader.core.arrays import FloatArray, IntArray, SessionArray
 
 LARGE_MOVE = 0.40
 """A close-to-close move beyond this is rarely news and often a split that was not adjusted."""
@@ -119,6 +121,73 @@ def write_bars(panel: Panel, path: Path) -> None:
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink)
     atomic_write_bytes(path, sink.getvalue().to_pybytes())
+
+
+def merged_bars(older: Panel, newer: Panel) -> Panel:
+    """Bars of both panels; where both have one, the newer's."""
+    sessions = np.union1d(older.sessions, newer.sessions)
+    symbols = tuple(sorted({*older.symbols, *newer.symbols}))
+    place = {symbol: column for column, symbol in enumerate(symbols)}
+
+    def field(name: str) -> FloatArray:
+        values = np.full((len(sessions), len(symbols)), np.nan)
+        for panel in (older, newer):
+            rows, columns = np.nonzero(panel.traded)
+            target = np.array([place[symbol] for symbol in panel.symbols], dtype=np.int64)
+            there = np.searchsorted(sessions, panel.sessions)[rows], target[columns]
+            values[there] = getattr(panel, name)[rows, columns]
+        return values
+
+    return Panel(sessions, symbols, *(field(name) for name in FIELDS))
+
+
+class BarCache:
+    """A bars file that grows answer by answer.
+
+    Parameters
+    ----------
+    path : Path
+        Written, complete or not at all, whenever an answer changes something.
+    panel : Panel, optional
+        What the file holds; None where there is none.
+
+    Attributes
+    ----------
+    panel : Panel
+    added : int
+        Bars it did not have before, so far.
+    """
+
+    def __init__(self, path: Path, panel: Panel | None) -> None:
+        nothing = Panel(session_array([]), (), *(np.empty((0, 0)) for _ in FIELDS))
+        self._path = path
+        self.panel = panel or nothing
+        self.added = 0
+
+    def span(self, symbol: str) -> tuple[date, date] | None:
+        """First and last session of a symbol, None without any bar."""
+        column = self.panel.column(symbol)
+        if column is None:
+            return None
+        sessions = self.panel.sessions[self.panel.traded[:, column]].tolist()
+        return sessions[0], sessions[-1]
+
+    def add(self, answer: Panel) -> None:
+        """Keep an answer; where the cache has a bar already, the answer's takes its place."""
+        self._keep(self.panel, answer)
+
+    def replace(self, answer: Panel) -> None:
+        """Keep an answer in place of all that the cache has of its symbols."""
+        others = [symbol for symbol in self.panel.symbols if symbol not in answer.symbols]
+        self._keep(self.panel.select(others), answer)
+
+    def _keep(self, older: Panel, answer: Panel) -> None:
+        known = int(self.panel.traded.sum())
+        self.added += int(merged_bars(self.panel, answer).traded.sum()) - known
+        merged = merged_bars(older, answer)
+        if panel_sha256(merged) != panel_sha256(self.panel):
+            write_bars(merged, self._path)
+        self.panel = merged
 
 
 def panel_sha256(panel: Panel) -> str:

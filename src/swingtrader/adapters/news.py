@@ -10,24 +10,32 @@ from __future__ import annotations
 import html
 import re
 from dataclasses import dataclass
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+from swingtrader.adapters.files import atomic_write_bytes
 from swingtrader.adapters.tables import instants, read_columns, texts
 from swingtrader.core.arrays import frozen
 from swingtrader.errors import FileDataError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from swingtrader.core.arrays import SessionArray
 
 MAX_HEADLINE_CHARACTERS = 500
 
-# White space, control characters, and the invisible ones that join, part or reverse text.
-_BLANK = re.compile(r"[\s\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff]+")
+# White space, control characters, the invisible ones that join, part or reverse text, and halves
+# of characters, which JSON can carry and UTF-8 cannot.
+_BLANK = re.compile(
+    r"[\s\x00-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff\ud800-\udfff]+"
+)
 _BETWEEN_SYMBOLS = re.compile(r"[,;\s\x00-\x1f\x7f-\x9f]+")
 
 
@@ -76,7 +84,7 @@ def read_news(path: Path) -> News:
     """
     table = read_columns(path, ("ts", "symbols", "headline"), quote=False)
     published_at, naive = instants(path, table, "ts", quote=False)
-    headlines = [_cleaned(text or "") for text in texts(path, table, "headline")]
+    headlines = [cleaned_headline(text or "") for text in texts(path, table, "headline")]
     symbols = _symbols(path, table)
     rows = list(zip(published_at.tolist(), symbols, headlines, strict=True))
     kept = [row for row in rows if row[2]]
@@ -102,7 +110,83 @@ def read_news(path: Path) -> News:
     )
 
 
-def _cleaned(text: str) -> str:
+def write_news(path: Path, headlines: Iterable[tuple[datetime, Sequence[str], str]]) -> None:
+    """Write headlines as Parquet: complete, or as the file was before.
+
+    Parameters
+    ----------
+    path : Path
+    headlines : iterable of (datetime, sequence of str, str)
+        Published at (aware), symbols, cleaned text; at least one, or the file is none that
+        `read_news` accepts. Rows are written by time, then text. Ampersands are written as
+        entities, which `read_news` resolves: what is read and written again does not change.
+
+    Raises
+    ------
+    ConfigurationError
+        The file cannot be written.
+    """
+    rows = sorted((at, text, tuple(symbols)) for at, symbols, text in headlines)
+    table = pa.table(
+        {
+            "ts": pa.array([at for at, _, _ in rows], pa.timestamp("us", "UTC")),
+            "symbols": pa.array([symbols for _, _, symbols in rows], pa.list_(pa.string())),
+            "headline": pa.array([text.replace("&", "&amp;") for _, text, _ in rows], pa.string()),
+        }
+    )
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    atomic_write_bytes(path, sink.getvalue().to_pybytes())
+
+
+class NewsCache:
+    """A headlines file that grows answer by answer; rows that agree in time and text are one.
+
+    Parameters
+    ----------
+    path : Path
+        Where `write` puts it.
+    news : News, optional
+        What the file holds; None where there is none.
+    """
+
+    def __init__(self, path: Path, news: News | None) -> None:
+        self._path = path
+        self._written: dict[tuple[datetime, str], frozenset[str]] = {}
+        if news is not None:
+            rows = zip(news.published_at.tolist(), news.symbols, news.headlines, strict=True)
+            for at, symbols, text in rows:
+                story = at.replace(tzinfo=UTC), text
+                self._written[story] = self._written.get(story, frozenset()).union(symbols)
+        self._stories = dict(self._written)
+
+    @property
+    def latest_at(self) -> datetime | None:
+        """When the latest headline was published."""
+        return max((at for at, _ in self._stories), default=None)
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        """All symbols that some headline names."""
+        return frozenset[str]().union(*self._stories.values())
+
+    def add(self, at: datetime, symbols: Iterable[str], text: str) -> None:
+        """Take a headline, raw; it is cleaned, and forgotten if nothing is left of it."""
+        if line := cleaned_headline(text):
+            story = at.astimezone(UTC), line
+            self._stories[story] = self._stories.get(story, frozenset()).union(symbols)
+
+    def write(self, since: datetime) -> int:
+        """Write what was published from `since` on; return how many headlines are new."""
+        kept = {story: named for story, named in self._stories.items() if story[0] >= since}
+        if kept and kept != self._written:
+            rows = ((at, sorted(named), text) for (at, text), named in kept.items())
+            write_news(self._path, rows)
+        return len(kept.keys() - self._written.keys())
+
+
+def cleaned_headline(text: str) -> str:
+    """One line of at most 500 characters, entities resolved; empty where nothing is left."""
     line = _BLANK.sub(" ", html.unescape(text)).strip()
     return line[:MAX_HEADLINE_CHARACTERS].rstrip()
 

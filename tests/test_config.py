@@ -5,15 +5,12 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import fields, replace
-from pathlib import Path
 
 import pytest
 
 from swingtrader.config import (
-    Environment,
     default_strategy_toml,
     default_universe,
-    load_environment,
     load_strategy,
     load_universe,
     with_costs,
@@ -46,16 +43,19 @@ def test_the_commented_toml_says_exactly_the_defaults(toml):
     assert load_strategy(toml(default_strategy_toml())) == load_strategy(None)
 
 
-@pytest.mark.parametrize("section", [*RULES, "universe"])
+OTHER_SECTIONS = {"universe": {"file", "restrict"}, "account": {"unmanaged"}}
+
+
+@pytest.mark.parametrize("section", [*RULES, *OTHER_SECTIONS])
 def test_the_commented_toml_names_every_key_of(section):
     text = default_strategy_toml().split(f"[{section}]")[1].split("\n[")[0]
     named = set(re.findall(r"^(?:# )?(\w+) = ", text, flags=re.MULTILINE))
-    known = {f.name for f in fields(RULES[section])} if section in RULES else {"file", "restrict"}
+    known = OTHER_SECTIONS.get(section) or {f.name for f in fields(RULES[section])}
     assert named == known
 
 
 def test_the_commented_toml_has_no_other_section():
-    assert set(tomllib.loads(default_strategy_toml())) == {*RULES, "universe"}
+    assert set(tomllib.loads(default_strategy_toml())) == {*RULES, *OTHER_SECTIONS}
 
 
 def test_a_file_without_a_key_is_the_defaults(toml):
@@ -187,7 +187,9 @@ def test_every_key_enters_the_fingerprint(section):
     prints = {default.sha256()}
     for field in fields(rules):
         value = getattr(rules, field.name)
-        changed = replace(rules, **{field.name: value + 1 if value == int(value) else value * 0.9})
+        changed = replace(
+            rules, **{field.name: value + 1 if isinstance(value, int) else value * 0.95}
+        )
         strategy = (
             replace(default, costs=changed)
             if section == "costs"
@@ -202,6 +204,12 @@ def test_universe_and_restriction_enter_the_fingerprint(toml):
     other = replace(default, universe=load_universe(toml(ONE_SECTOR)))
     prints = {s.sha256() for s in (default, other, replace(default, listed_only=True))}
     assert len(prints) == 3
+
+
+def test_unmanaged_symbols_are_a_set_whatever_their_order(toml):
+    strategy = load_strategy(toml('[account]\nunmanaged = ["ZZ", "AA", "ZZ"]\n'))
+    assert strategy.unmanaged == ("AA", "ZZ")
+    assert strategy.sha256() != load_strategy(None).sha256()
 
 
 # --- costs of the command line ----------------------------------------------------------------
@@ -296,34 +304,3 @@ def test_the_universe_of_the_command_line_comes_before_that_of_the_configuration
 def test_a_universe_that_cannot_be_meant_is_refused(toml, text, said):
     with pytest.raises(ConfigurationError, match=f"mine.toml: .*{said}"):
         load_universe(toml(text))
-
-
-# --- environment ------------------------------------------------------------------------------
-
-
-def test_without_variables_everything_lies_in_the_working_directory():
-    assert load_environment() == Environment(
-        config=None, state_dir=Path("state"), models_dir=Path("models"), data_dir=None
-    )
-    assert load_environment().bars_file == Path("state/data/bars.parquet")
-
-
-def test_variables_come_before_defaults_and_options_before_variables(monkeypatch):
-    for name in ("CONFIG", "STATE_DIR", "MODELS_DIR", "DATA_DIR"):
-        monkeypatch.setenv(f"SWINGTRADER_{name}", f"/from/{name}")
-    environment = load_environment(config=None, state_dir=Path("/given"))
-    assert environment.config == Path("/from/CONFIG")
-    assert environment.state_dir == Path("/given")
-    assert environment.models_dir == Path("/from/MODELS_DIR")
-    assert environment.bars_file == Path("/from/DATA_DIR/bars.parquet")
-
-
-def test_data_lie_in_the_state_directory_unless_said_otherwise(monkeypatch):
-    monkeypatch.setenv("SWINGTRADER_STATE_DIR", "/srv/state")
-    assert load_environment().bars_file == Path("/srv/state/data/bars.parquet")
-
-
-def test_an_empty_variable_counts_as_none(monkeypatch):
-    for name in ("CONFIG", "STATE_DIR", "MODELS_DIR", "DATA_DIR"):
-        monkeypatch.setenv(f"SWINGTRADER_{name}", "")
-    assert load_environment() == Environment()

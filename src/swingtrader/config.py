@@ -1,7 +1,7 @@
-"""What arrives from outside, checked once and handed on as plain values.
+"""How to trade: one commented TOML, checked once and handed on as plain values.
 
-Two sources: the environment (where things live) and one commented TOML (how to trade). An
-unknown key is refused with the nearest name, because a misspelt limit is no limit.
+An unknown key is refused with the nearest name, because a misspelt limit is no limit. Where
+things live, and which account, is in `environment`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from swingtrader.core.costs import Costs
 from swingtrader.core.policy import Policy, policy_sections
@@ -31,22 +30,6 @@ RulesT = TypeVar("RulesT")
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
-class Environment(BaseSettings):
-    """Where things live, from the environment unless given."""
-
-    model_config = SettingsConfigDict(env_prefix="SWINGTRADER_", env_ignore_empty=True)
-
-    config: Path | None = None
-    state_dir: Path = Path("state")
-    models_dir: Path = Path("models")
-    data_dir: Path | None = None
-
-    @property
-    def bars_file(self) -> Path:
-        """Daily bars in the local cache."""
-        return (self.data_dir or self.state_dir / "data") / "bars.parquet"
-
-
 @dataclass(frozen=True)
 class Strategy:
     """Everything that says how to trade.
@@ -55,12 +38,16 @@ class Strategy:
     ----------
     listed_only : bool
         Symbols outside the universe are not traded.
+    unmanaged : tuple of str
+        Symbols whose positions are the person's own: never sold, never protected, never added
+        to; they count in every limit.
     """
 
     policy: Policy
     costs: Costs
     universe: Universe
     listed_only: bool = False
+    unmanaged: tuple[str, ...] = ()
 
     def canonical_json(self) -> str:
         """Every value, defaults included, in one order: the same strategy, the same text."""
@@ -78,6 +65,12 @@ class _UniverseSection(BaseModel):
     restrict: bool = False
 
 
+class _AccountSection(BaseModel):
+    model_config = _STRICT
+
+    unmanaged: list[str] = []
+
+
 class _SectorTable(BaseModel):
     model_config = _STRICT
 
@@ -93,22 +86,6 @@ class _UniverseFile(BaseModel):
     market: str = "SPY"
     context: list[str] = []
     sector: list[dict[str, object]]
-
-
-def load_environment(**given: Path | None) -> Environment:
-    """Read the environment; what is `given` and not None takes precedence.
-
-    Raises
-    ------
-    ConfigurationError
-        A variable cannot be read as what it should be.
-    """
-    try:
-        return Environment(**{name: path for name, path in given.items() if path is not None})
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = "_".join(str(part) for part in first["loc"]).upper()
-        raise ConfigurationError(f"SWINGTRADER_{name}: {first['msg']}") from error
 
 
 def with_costs(strategy: Strategy, **given: float | None) -> Strategy:
@@ -148,11 +125,14 @@ def load_strategy(path: Path | None, universe_file: Path | None = None) -> Strat
     """
     source = path or Path("strategy.toml")
     tables = {} if path is None else _read_toml(path)
-    _refuse_unknown(source, "section", tables, [*policy_sections(), "costs", "universe"])
+    _refuse_unknown(
+        source, "section", tables, [*policy_sections(), "costs", "account", "universe"]
+    )
     rules: dict[str, Any] = {
         name: _rules(source, name, kind, tables.get(name, {}))
         for name, kind in policy_sections().items()
     }
+    account = _checked(source, "account", _AccountSection, tables.get("account", {}))
     section = _checked(source, "universe", _UniverseSection, tables.get("universe", {}))
     if universe_file is None and section.file is not None:
         universe_file, listed_only = source.parent / section.file, section.restrict
@@ -163,6 +143,7 @@ def load_strategy(path: Path | None, universe_file: Path | None = None) -> Strat
         costs=_rules(source, "costs", Costs, tables.get("costs", {})),
         universe=default_universe() if universe_file is None else load_universe(universe_file),
         listed_only=listed_only,
+        unmanaged=tuple(sorted(set(account.unmanaged))),
     )
 
 

@@ -152,7 +152,18 @@ def timers_are_off(environment: Mapping[str, str]) -> bool:
     ConfigurationError
         The switch is neither true nor false.
     """
-    return not _switch(environment, "ENABLE_CRON", default=True) and "INVOCATION_ID" in environment
+    return not timers_are_on(environment) and "INVOCATION_ID" in environment
+
+
+def timers_are_on(environment: Mapping[str, str]) -> bool:
+    """Whether what a timer fires is to do anything.
+
+    Raises
+    ------
+    ConfigurationError
+        The switch is neither true nor false.
+    """
+    return _switch(environment, "ENABLE_CRON", default=True)
 
 
 def _path(environment: Mapping[str, str], name: str) -> Path | None:

@@ -34,10 +34,10 @@ def minutes(number):
     return NOW + timedelta(minutes=number)
 
 
-def run(store, run_id, command="decide", *, at=NOW, report=None):
+def run(store, run_id, command="decide", *, at=NOW, report=None, skipped=None):
     """Start and finish a run."""
     store.runs.start(run_id, command, "paper", at)
-    store.runs.finish(run_id, at, 0, report, None, [])
+    store.runs.finish(run_id, at, 0, report, skipped, [])
 
 
 @round_trips
@@ -119,8 +119,9 @@ def test_the_last_report_is_that_of_any_command_asked_for(store):
     run(store, "r3", "risk-check", at=minutes(10), report=None)
     store.runs.start("r4", "decide", "paper", minutes(15))
     run(store, "r5", "regime", at=minutes(20), report={})
+    run(store, "r6", "decide", at=minutes(25), report={"orders": []}, skipped="market_closed")
     assert store.runs.last_report("decide", "risk-check").run_id == "r2"
-    assert store.runs.last_report("decide").report == {"orders": []}
+    assert store.runs.last_report("decide").run_id == "r1", "a skipped run tells nothing"
     assert store.runs.last_report("regime").report == {}
     assert store.runs.last_report("retrain") is None
     assert store.runs.last_report() is None

@@ -172,9 +172,10 @@ class Runs:
         return self._one("command = ?", (command,))
 
     def last_report(self, *commands: str) -> RunRecord | None:
-        """Latest run of these commands that finished with a report."""
+        """Latest run of these commands that finished with a report, and was not skipped."""
         marks = ", ".join("?" for _ in commands)
-        return self._one(f"command IN ({marks}) AND report IS NOT NULL", commands)
+        condition = f"command IN ({marks}) AND report IS NOT NULL AND skipped IS NULL"
+        return self._one(condition, commands)
 
     def last_clock(self) -> tuple[MarketClock, date] | None:
         """What the latest run that asked was told of the market, and its session."""

@@ -36,6 +36,11 @@ SECTORS = {
     "Healthcare": ("XLV", ("LLY", "UNH", "ABBV")),
     "Elsewhere": ("ZZF", ("ZZA", "ZZB", "ZZC", "ZZD")),
 }
+SETTINGS = (
+    "SWINGTRADER_", "ALPACA_", "LIVE_", "ENABLE_CRON", "INVOCATION_ID", "CREDENTIALS_DIRECTORY",
+)  # fmt: skip
+"""Beginnings of the variables that the program reads: no test may use a developer's keys."""
+
 SESSIONS = 412  # leaves 76 to trade
 
 
@@ -117,7 +122,7 @@ class Market:
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_of_the_developer():
     with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith("SWINGTRADER_")]:
+        for name in [name for name in os.environ if name.startswith(SETTINGS)]:
             patch.delenv(name)
         yield
 

@@ -21,10 +21,10 @@ from swingtrader.adapters.alpaca_rows import (
     account_of,
     activity_of,
     clock_of,
+    is_stock,
     legs_of,
     order_named,
     order_of,
-    is_stock,
     position_of,
 )
 from swingtrader.adapters.alpaca_wire import Connection, trading_wire

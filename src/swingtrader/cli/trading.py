@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 import uuid
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +16,9 @@ from swingtrader.cli.app import AsJson, GlobalOptions, app, console, exit_code_o
 from swingtrader.environment import broker_settings, timers_are_off, trading_mode
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from swingtrader.adapters.store import Store
     from swingtrader.commands.trading_command import Launch
 
 
@@ -46,12 +51,10 @@ def regime(context: typer.Context, *, as_json: AsJson = False) -> None:
     report = _skipped_by_switch(options, "regime") or _regime_read(options)
     if as_json or options.as_json:
         print_json(report)
-    elif report["skipped"]:
-        typer.echo(f"skipped: {report['skipped']}")
-    else:
-        from swingtrader.reports.run_screen import regime_line  # noqa: PLC0415 - not for --json
+        return
+    from swingtrader.reports.run_screen import print_regime  # noqa: PLC0415 - not for --json
 
-        typer.echo(regime_line(report))
+    print_regime(report, console(sys.stdout))
 
 
 @app.command()
@@ -65,41 +68,39 @@ def halt(
     as_json: AsJson = False,
 ) -> None:
     """Stop entries until resumed; exits and protection go on."""
-    from swingtrader.adapters.store import Store  # noqa: PLC0415 - not for --help
-    from swingtrader.commands import halts  # noqa: PLC0415 - as above
+    from swingtrader.commands import halts  # noqa: PLC0415 - not for --help
 
     options: GlobalOptions = context.obj
     now = datetime.now(UTC)
-    with Store.open(options.places().state_dir, now=now) as store:
+    with _store(options, now) as store:
         told = halts.halt(store, reason, now, flatten=flatten)
     if flatten:
         told = {**told, "risk_check": _risk_checked(options)}
     if as_json or options.as_json:
         print_json(told)
         return
-    from swingtrader.reports.run_screen import halt_lines, print_run  # noqa: PLC0415 - as above
+    from swingtrader.reports.run_screen import print_halt, print_run  # noqa: PLC0415 - as above
 
-    typer.echo(halt_lines(told))
+    print_halt(told, console(sys.stdout))
     if flatten:
-        print_run(told["risk_check"], console(None))
+        print_run(told["risk_check"], console(sys.stdout))
 
 
 @app.command()
 def resume(context: typer.Context, *, as_json: AsJson = False) -> None:
     """Allow entries again after a halt."""
-    from swingtrader.adapters.store import Store  # noqa: PLC0415 - not for --help
-    from swingtrader.commands import halts  # noqa: PLC0415 - as above
+    from swingtrader.commands import halts  # noqa: PLC0415 - not for --help
 
     options: GlobalOptions = context.obj
     now = datetime.now(UTC)
-    with Store.open(options.places().state_dir, now=now) as store:
+    with _store(options, now) as store:
         told = halts.resume(store, now)
     if as_json or options.as_json:
         print_json(told)
         return
-    from swingtrader.reports.run_screen import resume_line  # noqa: PLC0415 - as above
+    from swingtrader.reports.run_screen import print_resume  # noqa: PLC0415 - as above
 
-    typer.echo(resume_line(told))
+    print_resume(told, console(sys.stdout))
 
 
 def launch_of(options: GlobalOptions, command: str) -> Launch:
@@ -148,19 +149,32 @@ def _regime_read(options: GlobalOptions) -> dict[str, Any]:
     return read_regime_now(launch, load_strategy(launch.places.config))
 
 
+@contextmanager
+def _store(options: GlobalOptions, now: datetime) -> Iterator[Store]:
+    """Open the store outside a recorded run, where a warning has no report to stand in."""
+    from swingtrader.adapters.store import Store  # noqa: PLC0415 - not for --help
+
+    with Store.open(options.places().state_dir, now=now) as store:
+        if store.moved_aside is not None:
+            name = store.moved_aside.name
+            typer.echo(f"swingtrader: the state database was damaged and is now {name}", err=True)
+        yield store
+
+
 def _skipped_by_switch(options: GlobalOptions, command: str) -> dict[str, Any] | None:
     """Report of a run that a timer fired while ENABLE_CRON=false; None for any other."""
     if not timers_are_off(os.environ):
         return None
-    from swingtrader.adapters.store import Store  # noqa: PLC0415 - not for --help
+    from swingtrader.commands.regime import skipped_regime_report  # noqa: PLC0415 - not for --help
     from swingtrader.commands.run_report import skipped_report  # noqa: PLC0415 - as above
     from swingtrader.commands.trading_command import TIMERS_OFF  # noqa: PLC0415 - as above
 
     typer.echo(f"swingtrader: ENABLE_CRON=false: {command} does nothing", err=True)
     now, mode = datetime.now(UTC), trading_mode(os.environ)
-    with Store.open(options.places().state_dir, now=now) as store:
+    with _store(options, now) as store:
         run_id = uuid.uuid4().hex[:12]
-        return skipped_report(store, run_id, command, mode, TIMERS_OFF, None, None)
+        report = skipped_report(store, run_id, command, mode, TIMERS_OFF, None, None)
+    return skipped_regime_report(report) if command == "regime" else report
 
 
 def _print_run(report: dict[str, Any], *, as_json: bool) -> None:
@@ -169,4 +183,4 @@ def _print_run(report: dict[str, Any], *, as_json: bool) -> None:
         return
     from swingtrader.reports.run_screen import print_run  # noqa: PLC0415 - not for --json
 
-    print_run(report, console(None))
+    print_run(report, console(sys.stdout))

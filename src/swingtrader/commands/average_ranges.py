@@ -10,15 +10,30 @@ import math
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
+from swingtrader.commands.account_view import start_of
 from swingtrader.errors import BrokerError
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from swingtrader.adapters.store import Store
     from swingtrader.commands.trading_run import TradingRun
 
 HISTORY = timedelta(days=220)
 """Some 150 sessions: what Wilder's average still weighs of the ones before is below 1e-4."""
+
+
+def completed_session(store: Store, session: date) -> date:
+    """Session before `session`: as a run of this day found it, or from the calendar.
+
+    The calendar takes a quarter of a second to load, which a risk check can spare.
+    """
+    known = store.ranges.completed_before(session, start_of(session))
+    if known is not None:
+        return known
+    from swingtrader.adapters.calendar import session_before  # noqa: PLC0415 - pulls pandas
+
+    return session_before(session)
 
 
 def average_ranges(run: TradingRun, symbols: Collection[str], completed: date) -> dict[str, float]:

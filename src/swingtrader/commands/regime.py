@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from swingtrader.adapters.bars import read_bars
+from swingtrader.adapters.calendar import session_before
 from swingtrader.adapters.store import Store
 from swingtrader.commands.account_binding import bind_account
 from swingtrader.commands.regime_filter import update_regime
 from swingtrader.commands.run_report import regime_entry
-from swingtrader.commands.trading_command import broker_clock, recorded, session_at
+from swingtrader.commands.trading_command import (
+    about_the_store,
+    broker_clock,
+    recorded,
+    session_at,
+)
+from swingtrader.core.factors import average_true_range_fraction
 from swingtrader.errors import FileDataError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date, datetime
+
+    from swingtrader.adapters.bars import Bars
     from swingtrader.commands.trading_command import Launch
     from swingtrader.config import Strategy
 
@@ -23,7 +36,7 @@ def read_regime_now(launch: Launch, strategy: Strategy) -> dict[str, Any]:
     Raises
     ------
     DataError
-        There are no bars, or too few.
+        There are no bars.
     ConfigurationError, CredentialsRefused, BrokerError, LockHeld
         As by their classes.
     """
@@ -31,6 +44,7 @@ def read_regime_now(launch: Launch, strategy: Strategy) -> dict[str, Any]:
         Store.open(launch.places.state_dir, now=launch.started_at) as store,
         recorded(store, launch) as report,
     ):
+        report["warnings"] = about_the_store(store)
         broker = launch.connect.broker()
         clock = broker_clock(launch, broker)
         session = session_at(clock)
@@ -40,6 +54,7 @@ def read_regime_now(launch: Launch, strategy: Strategy) -> dict[str, Any]:
         if not path.exists():
             raise FileDataError(path, "is not there; run swingtrader data pull")
         bars = read_bars(path)
+        _record_ranges(store, bars, session_before(session), clock.at)
         reading = update_regime(bars, strategy, store, session=session, at=clock.at)
         report.update(
             run_id=launch.run_id,
@@ -51,6 +66,25 @@ def read_regime_now(launch: Launch, strategy: Strategy) -> dict[str, Any]:
             regime=regime_entry(reading.p_high_volatility),
             refitted=reading.refitted,
             skipped=None,
-            warnings=list(bars.warnings),
+            warnings=[*report.pop("warnings"), *bars.warnings],
         )
+        if reading.fitted_for is None:
+            report["warnings"].append("the bars are too few to fit a model: no regime is known")
         return report
+
+
+def _record_ranges(store: Store, bars: Bars, completed: date, at: datetime) -> None:
+    """Leave each symbol's ATR where the risk check finds it, which reads no bars."""
+    row = np.searchsorted(bars.panel.sessions, np.datetime64(completed, "D"))
+    if row == len(bars.panel.sessions):
+        return
+    fractions = average_true_range_fraction(bars.panel.rows(0, int(row) + 1))[-1]
+    store.ranges.record(
+        completed, dict(zip(bars.panel.symbols, fractions.tolist(), strict=True)), at
+    )
+
+
+def skipped_regime_report(skipped: Mapping[str, Any]) -> dict[str, Any]:
+    """Report of a run that did nothing, from the one that `decide` would give."""
+    kept = {name: skipped[name] for name in skipped if name not in {"orders", "decisions"}}
+    return {**kept, "refitted": False}

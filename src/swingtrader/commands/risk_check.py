@@ -10,14 +10,13 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from swingtrader.adapters.calendar import session_before
 from swingtrader.commands.account_view import read_account
-from swingtrader.commands.average_ranges import average_ranges
+from swingtrader.commands.average_ranges import average_ranges, completed_session
 from swingtrader.commands.live_snapshot import Outlook, look, marked
 from swingtrader.commands.reconciliation import reconciled
 from swingtrader.commands.remembered_positions import remembered
 from swingtrader.commands.resting_stops import protect, withdraw_orphans
-from swingtrader.commands.run_report import decision_row, full_report
+from swingtrader.commands.run_report import decision_row, full_report, held_rows
 from swingtrader.commands.selling import sell_all
 from swingtrader.commands.trading_command import trade
 from swingtrader.core.decision import PlannedOrder, check_risk
@@ -84,6 +83,7 @@ def run_risk_check(run: TradingRun, completed: date) -> dict[str, Any]:
         )
         for symbol, position in checked.positions.items()
     ]
+    rows += held_rows(checked.view.shorts | checked.view.unreadable, Reason.UNMANAGED)
     sales = [row for row in rows if row.symbol in sold]
     if sales:
         run.store.decisions.record(run.run_id, run.session, run.clock.at, {}, sales, None)
@@ -147,12 +147,12 @@ def finish(run: TradingRun, checked: Checked) -> None:
     """See to it that a stop rests under every position, and remember how the account now is."""
     view = checked.view
     try:
-        if run.sends_orders and run.lines:
+        if run.has_acted:
             view = read_account(run)
             remembered(run, view)
+        run.has_acted = False
         if run.sends_orders:
             withdraw_orphans(run, view.positions, view.open_orders)
-        before = len(run.lines)
         sold = {order.symbol for order in checked.sells}
         protect(
             run,
@@ -161,7 +161,7 @@ def finish(run: TradingRun, checked: Checked) -> None:
             checked.seen.prices,
             leave=() if run.sends_orders else sold,
         )
-        if run.sends_orders and len(run.lines) > before:
+        if run.has_acted:
             remembered(run, read_account(run))
     except BrokerUnreachable as error:
         run.fail(
@@ -185,6 +185,6 @@ def check_risk_now(launch: Launch, strategy: Strategy) -> dict[str, Any]:
     return trade(
         launch,
         strategy,
-        lambda _store, _clock, session, _data, _warnings: session_before(session),
+        lambda store, _clock, session, _data, _warnings: completed_session(store, session),
         run_risk_check,
     )

@@ -189,11 +189,11 @@ def _held(store: Store, live: LiveView | None) -> list[Held]:
 
 
 def _stored_warnings(store: Store) -> Iterator[str]:
-    """Warnings of the last run of each trading command that did anything.
+    """Warnings of the last run of each command of a session that did anything.
 
     One under way has none yet, and one that met a closed market tells nothing of the day.
     """
-    for command in _TRADING_COMMANDS:
+    for command in ("regime", *_TRADING_COMMANDS):
         run = store.runs.last(command)
         if run is not None and (run.finished_at is None or run.skipped is not None):
             run = store.runs.last_report(command)

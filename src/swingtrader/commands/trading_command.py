@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from swingtrader.ports import Broker
 
 LOCK_WAIT_SECONDS = 20.0
-"""For another run to end; a later one of our own will do what this one could not."""
 
 LARGEST_SKEW = timedelta(seconds=60)
 
@@ -66,6 +65,8 @@ class Launch:
         Seconds that have passed, from any beginning.
     exit_code_of : callable
         The contract's exit code of an error.
+    lock_wait_seconds : float
+        For another run to end; a later one of our own will do what this one could not.
     """
 
     command: str
@@ -77,6 +78,7 @@ class Launch:
     pause: Callable[[float], None]
     elapsed_seconds: Callable[[], float]
     exit_code_of: Callable[[BaseException], int]
+    lock_wait_seconds: float = LOCK_WAIT_SECONDS
 
 
 @contextmanager
@@ -158,7 +160,7 @@ def trade(
         Store.open(launch.places.state_dir, now=launch.started_at) as store,
         recorded(store, launch) as report,
     ):
-        warnings = _about_the_store(store)
+        warnings = about_the_store(store)
         broker = launch.connect.broker()
         began = launch.elapsed_seconds()
         clock = broker_clock(launch, broker)
@@ -177,7 +179,7 @@ def trade(
             return report
         data = launch.connect.data(clock.at)
         prepared = prepare(store, clock, session, data, warnings)
-        with state_lock(launch.places.state_dir, wait_seconds=LOCK_WAIT_SECONDS):
+        with state_lock(launch.places.state_dir, wait_seconds=launch.lock_wait_seconds):
             run = TradingRun(
                 command=launch.command,
                 run_id=launch.run_id,
@@ -202,7 +204,8 @@ def trade(
         return report
 
 
-def _about_the_store(store: Store) -> list[str]:
+def about_the_store(store: Store) -> list[str]:
+    """Warn of a database that was found damaged when it was opened."""
     if store.moved_aside is None:
         return []
     log.error("store.damaged", moved_aside=str(store.moved_aside))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from swingtrader.adapters.store.cells import cell, cells, insertion
+from swingtrader.adapters.store.cells import cell, cells, insertion, session_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -62,3 +62,16 @@ class Ranges:
             for symbol, fraction in self._database.rows(query, (cell(session),))
             if symbol in wanted
         }
+
+    def completed_before(self, session: date, since: datetime) -> date | None:
+        """Last completed session that a run of this day already found out; None for none.
+
+        Parameters
+        ----------
+        since : datetime
+            Aware; the beginning of the day of `session`. What was recorded earlier may be of an
+            older session.
+        """
+        query = "SELECT max(session) AS session FROM ranges WHERE session < ? AND recorded_at >= ?"
+        row = self._database.row(query, (cell(session), cell(since)))
+        return None if row is None or row["session"] is None else session_of(row["session"])

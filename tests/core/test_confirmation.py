@@ -50,7 +50,7 @@ def price_of(quote, **previous):
         (quoted("100.00", quote_age=60.0), "100.00", "just fresh"),
         (quoted("100.00", quote_age=-30.0), "100.00", "a quote from the future is new"),
         (quoted("100.00", "100.00", "100.00"), "100.00", "a locked quote"),
-        (quoted("101.00", "99.00", "102.00"), "101.00", "three percent wide, and still a witness"),
+        (quoted("100.80", "99.20", "101.00"), "100.80", "1.8 percent wide, and still a witness"),
         (quoted("60.00"), "100.00", "older than the quote: its middle"),
         (quoted("160.00"), "100.00", "older than the quote: its middle"),
         (quoted(None), "100.00", "no trade at all: the middle"),

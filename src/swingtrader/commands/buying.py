@@ -14,7 +14,6 @@ from swingtrader.commands.resting_stops import protect_symbol
 from swingtrader.commands.submission import ended, new_intent, placed
 from swingtrader.core.orders import IntentState, Purpose
 from swingtrader.core.reasons import Reason
-from swingtrader.errors import BrokerUnreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -73,14 +72,6 @@ def _buy(run: TradingRun, order: PlannedOrder) -> None:
             limit_price=limit,
         ),
     )
-    try:
-        intent = ended(run, intent)
-    except BrokerUnreachable as error:
-        run.fail(
-            "order.not_followed",
-            f"{order.symbol}: what became of its purchase could not be read",
-            error,
-            symbol=order.symbol,
-        )
+    intent = ended(run, intent)
     if run.sends_orders and intent.state not in {IntentState.REFUSED, IntentState.ABANDONED}:
         protect_symbol(run, order.symbol)

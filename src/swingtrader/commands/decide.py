@@ -11,6 +11,8 @@ from functools import partial
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from swingtrader.adapters.calendar import sessions_between
 from swingtrader.commands.account_view import read_account
 from swingtrader.commands.buying import buy_all
@@ -18,12 +20,12 @@ from swingtrader.commands.live_snapshot import Outlook, look
 from swingtrader.commands.outlook import outlook_of
 from swingtrader.commands.remembered_positions import remembered
 from swingtrader.commands.risk_check import Checked, checked_positions, finish, note_daily_loss
-from swingtrader.commands.run_report import decision_row, full_report
+from swingtrader.commands.run_report import decision_row, full_report, held_rows
 from swingtrader.commands.selling import sell_all
 from swingtrader.commands.trading_command import trade
 from swingtrader.core.decision import Decision, decide, size_entries
 from swingtrader.core.policy import SIGNALS
-from swingtrader.core.reasons import REASONS, Action, Reason
+from swingtrader.core.reasons import REASON_NUMBER, REASONS, Action, Reason
 from swingtrader.core.sizing import kelly_fraction
 from swingtrader.core.snapshot import snapshot_to_bytes
 from swingtrader.errors import BrokerUnreachable
@@ -47,7 +49,7 @@ def run_decide(run: TradingRun, completed: date, outlook: Outlook) -> dict[str, 
         The account could not be read at all.
     """
     checked = checked_positions(run, completed, outlook, partial(_age_sessions, run.session))
-    decision = decide(checked.seen.snapshot, run.policy)
+    decision = _without_unmanaged(decide(checked.seen.snapshot, run.policy), run.unmanaged)
     _store_misses(run, checked, decision)
     sold_for_price = {order.symbol for order in checked.sells}
     checked = replace(
@@ -63,6 +65,16 @@ def run_decide(run: TradingRun, completed: date, outlook: Outlook) -> dict[str, 
     rows = _rows(checked, decision, refusals)
     _record(run, checked.seen, decision, rows)
     return full_report(run, rows, outlook.p_high_volatility)
+
+
+def _without_unmanaged(decision: Decision, unmanaged: frozenset[str]) -> Decision:
+    """Decision without purchases that would then be left to the person, unsold and bare."""
+    theirs = [n for n in decision.candidates.tolist() if decision.symbols[n] in unmanaged]
+    actions, reasons = decision.actions.copy(), decision.reasons.copy()
+    actions[theirs] = Action.HOLD
+    reasons[theirs] = REASON_NUMBER[Reason.UNMANAGED]
+    candidates = decision.candidates[~np.isin(decision.candidates, theirs)]
+    return replace(decision, actions=actions, reasons=reasons, candidates=candidates)
 
 
 def _age_sessions(session: date, entry_session: date) -> int:
@@ -97,7 +109,7 @@ def _bought(
     if run.failures:
         return dict.fromkeys(candidates, Reason.HALTED)
     seen = checked.seen
-    if run.sends_orders and run.lines:
+    if run.has_acted:
         try:
             view = read_account(run)
             positions = remembered(run, view)
@@ -139,7 +151,9 @@ def _rows(checked: Checked, decision: Decision, refusals: dict[str, Reason]) -> 
         elif symbol in refusals:
             action, reason = Action.HOLD, refusals[symbol]
         rows.append(decision_row(snapshot, n, action, reason, float(decision.votes[n])))
-    return rows
+    view = checked.view
+    unseen = (view.shorts | view.unreadable) - set(decision.symbols)
+    return rows + held_rows(unseen, Reason.UNMANAGED)
 
 
 def _record(run: TradingRun, seen: Seen, decision: Decision, rows: list[DecisionRow]) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from swingtrader.commands.account_view import session_of
 from swingtrader.core.confirmation import confirmed_price
 from swingtrader.core.exits import exit_distances, exit_levels
 from swingtrader.core.policy import SIGNALS
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from swingtrader.core.confirmation import Confirmation
     from swingtrader.core.decision import RiskCheck
     from swingtrader.core.portfolio import TrackedPosition
+
+HOLDINGS_UNREADABLE = "holdings_unreadable"
+"""Reason against entries: a position of unknown size could be of any, so no limit is kept."""
 
 ACCOUNT_BLOCKED = "account_blocked"
 """Reason against entries while the broker, or the person there, has suspended trading."""
@@ -93,11 +97,11 @@ def look(
     listed = () if signals is None else signals.symbols
     if symbols is None:
         symbols = (*listed, *sorted(positions.keys() - set(listed)))
-    quotes = _quotes(run, view, symbols)
+    quotes = _quotes(run, view, positions, symbols)
     confirmations = {
         symbol: confirmed_price(
             quotes[symbol],
-            run.clock.at,
+            run.now,
             previous_print=position.print_price,
             previous_print_at=position.print_at,
             previous_price=position.price,
@@ -138,9 +142,15 @@ def look(
         positions=tuple(_position(positions[symbol]) for symbol in sorted(positions)),
         day=view.day(run),
         record=outlook.record,
-        halts=(*halts, *outlook.halts, *([ACCOUNT_BLOCKED] if view.account.blocked else [])),
+        halts=(*halts, *outlook.halts, *_doubts(view)),
     )
     return Seen(snapshot, confirmations)
+
+
+def _doubts(view: AccountView) -> list[str]:
+    """Reasons against entries that the account itself shows."""
+    reasons = [ACCOUNT_BLOCKED] if view.account.blocked else []
+    return [*reasons, HOLDINGS_UNREADABLE] if view.unreadable else reasons
 
 
 def marked(
@@ -167,8 +177,17 @@ def marked(
     return updated
 
 
-def _quotes(run: TradingRun, view: AccountView, symbols: Sequence[str]) -> dict[str, Quote]:
-    """Quotes of all symbols; the broker's own price of a held one stands in as a mere print."""
+def _quotes(
+    run: TradingRun,
+    view: AccountView,
+    positions: Mapping[str, TrackedPosition],
+    symbols: Sequence[str],
+) -> dict[str, Quote]:
+    """Quotes of all symbols; the broker's own price of a held one stands in as a mere print.
+
+    The broker's comes without a time: until it changes it is one print, however often read. A
+    trade of an earlier session is none: after a split it would be the price of other shares.
+    """
     known: dict[str, Quote] = {}
     if symbols:
         try:
@@ -178,10 +197,17 @@ def _quotes(run: TradingRun, view: AccountView, symbols: Sequence[str]) -> dict[
     current = {p.symbol: p.current_price for p in view.positions}
     for symbol in symbols:
         if symbol not in known:
-            price = current.get(symbol)
+            price, before = current.get(symbol), positions.get(symbol)
             at = None if price is None else run.clock.at
+            if before is not None and price == before.print_price:
+                at = before.print_at
             known[symbol] = Quote(symbol, None, None, None, price, at)
-    return known
+    return {
+        symbol: quote
+        if quote.trade_at is not None and session_of(quote.trade_at) >= run.session
+        else replace(quote, trade=None, trade_at=None)
+        for symbol, quote in known.items()
+    }
 
 
 def _of(signals: LiveSignals | None, name: str, nothing: np.ndarray) -> np.ndarray:
@@ -204,7 +230,7 @@ def _price(confirmations: Mapping[str, Confirmation], symbol: str) -> Decimal | 
 def _age_seconds(run: TradingRun, quote: Quote) -> float:
     if quote.quote_at is None:
         return math.nan
-    return max(0.0, (run.clock.at - quote.quote_at).total_seconds())
+    return max(0.0, (run.now - quote.quote_at).total_seconds())
 
 
 def _account(view: AccountView) -> Account:

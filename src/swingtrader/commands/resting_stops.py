@@ -52,12 +52,7 @@ def protect(
         try:
             _protect_one(run, position, of_symbol, prices.get(position.symbol))
         except BrokerUnreachable as error:
-            run.fail(
-                "protection.not_checked",
-                f"{position.symbol}: whether a stop rests under it could not be made sure",
-                error,
-                symbol=position.symbol,
-            )
+            _not_sure(run, position.symbol, error)
 
 
 def withdraw_orphans(
@@ -77,15 +72,22 @@ def protect_symbol(run: TradingRun, symbol: str) -> None:
         open_orders = run.broker.open_orders()
         position = run.broker.position(symbol)
     except BrokerUnreachable as error:
-        run.fail(
-            "protection.not_checked",
-            f"{symbol}: whether a stop rests under it could not be made sure",
-            error,
-            symbol=symbol,
-        )
+        _not_sure(run, symbol, error)
         return
-    if position is not None:
+    if position is not None and position.qty is None:
+        what = f"how much of {symbol} is held is missing or malformed"
+        _not_sure(run, symbol, BrokerUnreachable("GET /v2/positions", what))
+    elif position is not None:
         protect(run, [position], open_orders, {})
+
+
+def _not_sure(run: TradingRun, symbol: str, error: BrokerUnreachable) -> None:
+    run.fail(
+        "protection.not_checked",
+        f"{symbol}: whether a stop rests under it could not be made sure",
+        error,
+        symbol=symbol,
+    )
 
 
 def _protect_one(

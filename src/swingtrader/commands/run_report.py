@@ -51,10 +51,23 @@ def decision_row(
     )
 
 
+def held_rows(symbols: Iterable[str], reason: Reason) -> list[DecisionRow]:
+    """Rows of what is held and was not looked at."""
+    return [
+        DecisionRow(symbol, "hold", None, dict.fromkeys(SIGNALS), str(reason))
+        for symbol in sorted(symbols)
+    ]
+
+
 def full_report(
     run: TradingRun, rows: Sequence[DecisionRow], p_high_volatility: float
 ) -> dict[str, Any]:
-    """Report of a run that looked at the market."""
+    """Report of a run that looked at the market.
+
+    What came into the account meanwhile is among the rows, too: it is held.
+    """
+    late = run.store.positions.all().keys() - {row.symbol for row in rows}
+    rows = [*rows, *held_rows(late, Reason.HELD)]
     return {
         **_head(run.run_id, run.command, run.mode, run.clock, run.session),
         "regime": regime_entry(p_high_volatility),
@@ -76,10 +89,7 @@ def skipped_report(
 ) -> dict[str, Any]:
     """Report of a run that had nothing to do: what is held stands as the store knows it."""
     latest = store.regimes.latest()
-    rows = [
-        DecisionRow(symbol, "hold", None, dict.fromkeys(SIGNALS), str(Reason.HELD))
-        for symbol in sorted(store.positions.all())
-    ]
+    rows = held_rows(store.positions.all(), Reason.HELD)
     return {
         **_head(run_id, command, mode, clock, session),
         "regime": NO_REGIME if latest is None else regime_entry(latest.p_high_volatility),

@@ -12,14 +12,21 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from swingtrader.commands.trading_run import log
-from swingtrader.core.orders import Intent, IntentState, OrderType, RefusalKind, parsed_name
+from swingtrader.core.orders import (
+    BrokerOrder,
+    Intent,
+    IntentState,
+    OrderType,
+    RefusalKind,
+    parsed_name,
+)
 from swingtrader.errors import BrokerUnreachable, OrderRefused, OutcomeUnknown
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
     from swingtrader.commands.trading_run import TradingRun
-    from swingtrader.core.orders import BrokerOrder, Purpose
+    from swingtrader.core.orders import Purpose
     from swingtrader.core.result import Side
 
 SENDS = 3
@@ -82,6 +89,7 @@ def placed(run: TradingRun, intent: Intent) -> Intent:
 
 def sent(run: TradingRun, intent: Intent) -> Intent:
     """Send a written intent; its state is `UNKNOWN` when the broker's word could not be had."""
+    run.has_acted = True
     for attempt in range(SENDS):
         if attempt:
             run.pause(1.0)
@@ -130,15 +138,21 @@ def _refused(run: TradingRun, intent: Intent, refusal: OrderRefused) -> Intent:
     run.store.intents.settle(
         intent.client_order_id, state=IntentState.REFUSED, at=run.clock.at, status=refusal.kind
     )
-    run.warn(
-        "order.refused",
+    sentence = (
         f"{intent.symbol}: the broker refused to {intent.side} {intent.qty} shares "
-        f"({refusal.kind}: {refusal.message})",
-        symbol=intent.symbol,
-        side=intent.side,
-        kind=str(refusal.kind),
-        client_order_id=intent.client_order_id,
+        f"({refusal.kind}: {refusal.message})"
     )
+    facts = {
+        "symbol": intent.symbol,
+        "side": intent.side,
+        "kind": str(refusal.kind),
+        "client_order_id": intent.client_order_id,
+    }
+    if refusal.kind is RefusalKind.RATE_LIMITED:
+        # Nothing is wrong with the order: the broker was not to be had for it.
+        run.fail("order.refused", sentence, refusal, **facts)
+    else:
+        run.warn("order.refused", sentence, **facts)
     intent = replace(intent, state=IntentState.REFUSED, status=str(refusal.kind))
     run.show(intent)
     return intent
@@ -223,8 +237,22 @@ def ended(run: TradingRun, intent: Intent) -> Intent:
     intent = awaited(run, intent)
     if intent.state is not IntentState.WORKING or intent.broker_order_id is None:
         return intent
-    order = withdrawn(run, run.broker.order(intent.broker_order_id))
+    # Not read once more: an order that cannot be looked at must be taken back all the same.
+    order = withdrawn(run, _as_sent(intent, intent.broker_order_id))
     return intent if order is None else settled(run, intent, order)
+
+
+def _as_sent(intent: Intent, broker_order_id: str) -> BrokerOrder:
+    return BrokerOrder(
+        id=broker_order_id,
+        client_order_id=intent.client_order_id,
+        symbol=intent.symbol,
+        side=intent.side,
+        type=str(intent.type),
+        status=intent.status or "",
+        qty=intent.qty,
+        filled_qty=intent.filled_qty,
+    )
 
 
 def withdrawn(run: TradingRun, order: BrokerOrder) -> BrokerOrder | None:
@@ -236,6 +264,7 @@ def withdrawn(run: TradingRun, order: BrokerOrder) -> BrokerOrder | None:
         As it ended: canceled, or filled meanwhile. None if it did not end within the wait: its
         shares or money are still held, and it may still fill.
     """
+    run.has_acted = True
     _ask_to_cancel(run, order)
     for look, wait in enumerate(WAITS_SECONDS, start=1):
         seen = _looked_at(run, order.id)
@@ -247,10 +276,11 @@ def withdrawn(run: TradingRun, order: BrokerOrder) -> BrokerOrder | None:
             if look % CANCEL_AGAIN_AFTER == 0 and seen.status != "pending_cancel":
                 _ask_to_cancel(run, order)
         run.pause(wait)
-    run.warn(
+    run.fail(
         "order.not_canceled",
         f"{order.symbol}: the broker has not confirmed the end of its {order.side} order; "
         "nothing else is sent for it in this run",
+        BrokerUnreachable("DELETE /v2/orders", f"order {order.id} has not ended"),
         symbol=order.symbol,
         order_id=order.id,
     )

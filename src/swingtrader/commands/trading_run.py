@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -18,7 +19,7 @@ from swingtrader.environment import Mode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from datetime import date
+    from datetime import date, datetime
 
     from swingtrader.adapters.store import Store
     from swingtrader.core.orders import BrokerOrder, Intent, Purpose
@@ -71,6 +72,8 @@ class TradingRun:
         Sentences for the person, in the order they arose.
     failures : list of BrokerError
         What the broker did not answer. The run does all else, then fails with the first.
+    has_acted : bool
+        Whether an order was sent or a cancellation asked for: what was read before is out of date.
     """
 
     command: str
@@ -88,6 +91,7 @@ class TradingRun:
     lines: dict[str, OrderLine] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     failures: list[BrokerError] = field(default_factory=list)
+    has_acted: bool = False
     _sequence: int = 0
 
     @property
@@ -96,10 +100,14 @@ class TradingRun:
         return self.mode is not Mode.DRY_RUN
 
     @property
+    def now(self) -> datetime:
+        """The instant, by the broker's clock and the time since it was read."""
+        return self.clock.at + timedelta(seconds=self.elapsed_seconds())
+
+    @property
     def minutes_to_close(self) -> float:
         """Minutes left in the session, by the broker's clock and the time since it was read."""
-        left = (self.clock.next_close - self.clock.at).total_seconds() - self.elapsed_seconds()
-        return left / 60.0
+        return (self.clock.next_close - self.now).total_seconds() / 60.0
 
     def warn(self, event: str, sentence: str, **facts: Any) -> None:
         """Log an event and keep its sentence for the report, once."""

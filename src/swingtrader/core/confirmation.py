@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 TOLERANCE = Decimal("0.005")
 """Fraction by which a trade may lie outside a quote that still confirms it: one moves first."""
 
-WITNESS_SPREAD_BPS = 500.0
+WITNESS_SPREAD_BPS = 200.0
 """Widest quote that confirms a trade. Wider ones are placeholders that hold any price at all."""
 
 AGREEMENT = Decimal("0.02")

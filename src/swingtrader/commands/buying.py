@@ -44,10 +44,9 @@ def buy_all(run: TradingRun, orders: Iterable[PlannedOrder]) -> dict[str, Reason
 
 
 def _refusal_now(run: TradingRun, symbol: str) -> Reason | None:
-    if run.store.halts.active(run.session):
-        return Reason.HALTED
-    if run.minutes_to_close <= run.policy.limits.minutes_before_close:
-        return Reason.NEAR_CLOSE
+    refusal = run.entry_refusal()
+    if refusal is not None:
+        return refusal
     if run.failures:
         # With an order unknown or an answer missing, what is really there is no longer known.
         return Reason.HALTED

@@ -4,7 +4,8 @@ Three things, in this order. Intents that never got an answer are looked up; a s
 broker does not have is sent again under its id, in its own session only, because while it is
 unknown nothing else may be sent on its symbol and side. A purchase is not: a run that may send
 it again comes too late to judge it, and a missed trade is forgiven. Entries and exits still open
-are taken back, since neither outlives the run that sent it. Then the account is read anew.
+are taken back, since neither outlives the run that sent it; a stop whose cancellation is under
+way is seen out, so that this run can put another in its place. Then the account is read anew.
 """
 
 from __future__ import annotations
@@ -62,9 +63,11 @@ def is_unsettled(run: TradingRun, symbol: str, side: str) -> bool:
 
 
 def _must_not_stay(order: BrokerOrder) -> bool:
-    """Whether it is an entry or exit of ours: only protection outlives its run."""
+    """Whether it is an entry or exit of ours, or a stop that a killed run began to cancel."""
     name = parsed_name(order.client_order_id)
-    return name is not None and name.purpose is not Purpose.PROTECTION
+    return name is not None and (
+        name.purpose is not Purpose.PROTECTION or order.status == "pending_cancel"
+    )
 
 
 def _intents_settled(run: TradingRun, view: AccountView) -> bool:

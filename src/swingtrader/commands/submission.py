@@ -93,6 +93,8 @@ def sent(run: TradingRun, intent: Intent) -> Intent:
     for attempt in range(SENDS):
         if attempt:
             run.pause(1.0)
+            if intent.side == "buy" and run.entry_refusal() is not None:
+                break
         try:
             order = run.broker.submit(intent.ticket)
         except OrderRefused as refusal:

@@ -15,6 +15,7 @@ import structlog
 
 from swingtrader.core.day import next_sequence
 from swingtrader.core.orders import IntentState, OrderName
+from swingtrader.core.reasons import Reason
 from swingtrader.environment import Mode
 
 if TYPE_CHECKING:
@@ -108,6 +109,14 @@ class TradingRun:
     def minutes_to_close(self) -> float:
         """Minutes left in the session, by the broker's clock and the time since it was read."""
         return (self.clock.next_close - self.now).total_seconds() / 60.0
+
+    def entry_refusal(self) -> Reason | None:
+        """Why nothing may be bought at this instant; read before every sending of a purchase."""
+        if self.store.halts.active(self.session):
+            return Reason.HALTED
+        if self.minutes_to_close <= self.policy.limits.minutes_before_close:
+            return Reason.NEAR_CLOSE
+        return None
 
     def warn(self, event: str, sentence: str, **facts: Any) -> None:
         """Log an event and keep its sentence for the report, once."""

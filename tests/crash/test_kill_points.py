@@ -4,7 +4,7 @@ The points are found by watching a run that nobody harms. Without SWINGTRADER_AL
 a run is killed right after each step that changed something, here or at the broker, since
 between two of these nothing differs but what the killed process itself knew. With it there are
 more scenes, and in each the run is killed before and after every step, is followed by a risk
-check or by itself, and by a risk check that is killed as well. That takes a quarter of an hour.
+check or by itself, and by a risk check that is killed as well. That takes half an hour.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.crash.conftest import TODAY, Kept, disagreements
+from tests.crash.conftest import DROPPED, TODAY, Kept, disagreements
 
 from swingtrader.adapters.store import STORE_NAME
 from swingtrader.core.orders import Intent, OrderType, Purpose
@@ -114,6 +114,8 @@ def _everything_must_go(stage):
     stage.move_to(TODAY, 9, 45)
     _cancel_stop(stage, "JPM")
     stage.wait(minutes=15)
+    while stage.resting("JPM"):
+        stage.exchange.clock()
     stage.by_hand("JPM", "sell", 10, type="limit", limit_price="500", time_in_force="gtc")
     with stage.store() as store:
         store.halts.add("by_hand", stage.exchange.now, flatten=True)
@@ -220,9 +222,11 @@ def _wrong_after(course, scene, ready, home, forks):
 def test_a_stop_that_a_killed_run_left_on_its_way_out_is_renewed_by_the_next(
     eve_with, forks, tmp_path
 ):
-    slow = {"cancel_latency": Latency(polls=15, delay=None)}
+    slow = {"cancel_latency": Latency(polls=8, delay=None)}
     with eve_with(**slow).stage(tmp_path / "home", forks) as stage:
         stage.move_to(TODAY, 10)
+        # Nothing else happens in that run.
+        (stage.home / "strategy.toml").write_text(f"[account]\nunmanaged = ['{DROPPED}']\n")
         _cancel_stop(stage, "JPM")
         ended = stage.run("risk-check")
         assert ended.code == 0, ended.err

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 
-from tests.trading.conftest import Forecast, world_on
+from tests.trading.conftest import MONDAY, Forecast, at, world_on
 
 from swingtrader.config import load_strategy
 from swingtrader.simulator import conditions, faults
@@ -78,6 +79,26 @@ def test_a_purchase_is_not_sent_again_once_a_person_has_halted(world):
     ran = world.decide(AAA=0.5)
     assert ran.code == 69
     assert world.sent() == []
+
+
+def falling(_row, day):
+    """A stock that loses a tenth on Monday."""
+    return (100.0, 100.0, 90.0, 90.0, 2e6) if day == MONDAY else (100.0, 100.0, 100.0, 100.0, 2e6)
+
+
+def test_a_stop_is_placed_below_the_market_though_the_confirmed_price_lags_behind_it(tmp_path):
+    world = world_on(tmp_path, {"AAA": falling}, start=at(MONDAY, 9, 31))
+    world.by_hand("AAA", "buy", 10)
+    world.wait(minutes=1)
+    world.risk_check()
+    # Without a quote the median of two prints and the last price counts, and no sale goes through.
+    world.exchange.set_fault(conditions.NoQuote())
+    for price in (Decimal("96.5"), Decimal("93.5")):
+        while world.exchange.price("AAA") > price:
+            world.wait(minutes=1)
+        ran = world.risk_check()
+    assert ("exit", "AAA", 10.0, "canceled") in ran.orders
+    assert world.resting("AAA") == 10
 
 
 def test_what_comes_into_the_account_during_a_run_is_in_its_report(tmp_path):

@@ -97,11 +97,13 @@ def _protect_one(
     price: Decimal | None,
 ) -> None:
     symbol = position.symbol
+    # The market may have fallen since a price was confirmed, and takes no stop above itself.
+    known = [each for each in (price, position.current_price) if each is not None]
     plan = planned_protection(
         position,
         open_orders,
         distance=run.policy.exits.resident_stop,
-        last_price=price if price is not None else position.current_price,
+        last_price=min(known, default=None),
     )
     if plan.unprotected_qty > 0:
         run.warn(

@@ -8,7 +8,7 @@ import traceback
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from decimal import ROUND_FLOOR, Decimal
+from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +17,7 @@ import structlog
 from tests.trading.fuzz import markets
 from tests.trading.fuzz.audit import Audit
 from tests.trading.fuzz.books import Books, BrokenError, purpose_of, require
+from tests.trading.fuzz.by_hand import traded_by_hand
 from tests.trading.fuzz.generator import schedule_of
 from tests.trading.fuzz.program import Program, mortal_commits
 from tests.trading.fuzz.steps import (
@@ -35,12 +36,10 @@ from swingtrader.adapters.store.opening import STORE_NAME
 from swingtrader.commands import halts
 from swingtrader.config import load_strategy
 from swingtrader.simulator.clock import eastern_day
-from swingtrader.simulator.errors import RefusalError
 from swingtrader.simulator.exchange import Exchange
 from swingtrader.simulator.faults import Fault
 from swingtrader.simulator.prices import Split
 
-CENT = Decimal("0.01")
 MEMORY = Path("/dev/shm")  # noqa: S108 - where there is one, commits need not wait for a disk
 CLEAN_CHECKS = 2
 
@@ -128,7 +127,7 @@ class Player:
             case Lifted():
                 self._lift()
             case ByHand():
-                self._by_hand(step)
+                traded_by_hand(step, self.program, self.books, self.tell)
             case Halted():
                 with self._opened() as store:
                     halts.halt(store, "schedule", self.exchange.now, flatten=step.flatten)
@@ -221,49 +220,6 @@ class Player:
         self.exchange.clear_faults()
         self.witness.conditions.clear()
 
-    def _by_hand(self, step):
-        symbol, exchange = step.symbol, self.exchange
-        price = exchange.price(symbol)
-        held = exchange.held_qty(symbol)
-        free = held - sum(
-            order.remaining
-            for order in exchange.all_orders
-            if order.symbol == symbol and order.side == "sell" and order.is_open
-        )
-        if step.what == "deliver":
-            qty = Decimal(round(1 + 20 * step.size))
-            self.books.deliver(symbol, qty, price)
-            return
-        if step.what.startswith("cancel"):
-            self._cancel_by_hand(symbol, ours=step.what == "cancel_own")
-            return
-        affordable = exchange.cash * Decimal(str(step.size)) / 3 / price
-        part = (free * Decimal(str(step.size))).to_integral_value(ROUND_FLOOR)
-        whole = affordable.to_integral_value(ROUND_FLOOR)
-        side, qty, fields = {
-            "buy": ("buy", whole, {}),
-            "buy_fraction": ("buy", (affordable / 2).quantize(Decimal("0.001")), {}),
-            "buy_limit": ("buy", whole, _limit(price * Decimal("0.99"))),
-            "sell": ("sell", free if step.size == 1 else part, {}),
-            "sell_stop": ("sell", part, _stop(price * Decimal("0.97"))),
-            "sell_limit": ("sell", part, _limit(price * Decimal("1.03"))),
-        }[step.what]
-        if qty <= 0:
-            return
-        try:
-            self.program.by_hand(symbol, side, qty, **fields)
-        except RefusalError as refusal:
-            self.tell(f"    refused: {refusal}")
-
-    def _cancel_by_hand(self, symbol, *, ours):
-        for order in self.exchange.all_orders:
-            is_ours = purpose_of(order) is not None
-            if order.symbol == symbol and order.is_open and is_ours is ours:
-                try:
-                    self.exchange.cancel_order(order.id)
-                except RefusalError as refusal:
-                    self.tell(f"    refused: {refusal}")
-
     # The end -------------------------------------------------------------------------------
 
     def _comes_to_rest(self):
@@ -295,14 +251,6 @@ class Player:
         self.audit.at_rest()
         if self.schedule.flattens:
             self.audit.is_flat()
-
-
-def _limit(price):
-    return {"type": "limit", "limit_price": str(price.quantize(CENT)), "time_in_force": "gtc"}
-
-
-def _stop(price):
-    return {"type": "stop", "stop_price": str(price.quantize(CENT)), "time_in_force": "gtc"}
 
 
 def play(seed, tell=lambda _line: None, kind=Program):

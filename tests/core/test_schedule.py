@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swingtrader.core.portfolio import MarketClock
-from swingtrader.core.schedule import JOBS, missed, new_york_date, next_run, runs_due
+from swingtrader.core.schedule import JOBS, missed, next_run, runs_due
 
 NEW_YORK = ZoneInfo("America/New_York")
 
@@ -145,11 +145,6 @@ def test_naive_instants_and_unknown_jobs_are_refused(call):
         call("decide", datetime(2026, 11, 23))  # noqa: DTZ001 - what is refused
     with pytest.raises(ValueError, match="unknown job 'decided'"):
         call("decided", datetime(2026, 11, 23, tzinfo=UTC))
-
-
-def test_new_york_date_is_the_day_before_in_the_early_hours_of_utc():
-    assert new_york_date(datetime(2026, 11, 24, 4, 59, tzinfo=UTC)) == date(2026, 11, 23)
-    assert new_york_date(datetime(2026, 11, 24, 5, 0, tzinfo=UTC)) == date(2026, 11, 24)
 
 
 @pytest.mark.parametrize(

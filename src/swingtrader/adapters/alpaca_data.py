@@ -16,9 +16,8 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -26,6 +25,7 @@ from swingtrader.adapters.alpaca_fields import instant, text, written
 from swingtrader.adapters.alpaca_market_rows import bar_of, panel_of, quote_of
 from swingtrader.adapters.alpaca_wire import Connection, ReadRefused, data_wires
 from swingtrader.adapters.calendar import session_closes, sessions_between
+from swingtrader.core.new_york import new_york_date, start_of
 from swingtrader.errors import BrokerUnreachable
 
 if TYPE_CHECKING:
@@ -46,8 +46,6 @@ LONGEST_HEADLINE = 300
 
 HIDDEN = timedelta(minutes=16)
 """What a free plan hides of consolidated data, and a minute for the closing auction."""
-
-NEW_YORK = ZoneInfo("America/New_York")
 
 _INVALID = re.compile(r"invalid symbols?: *(?P<symbol>[^\s,;]+)", re.IGNORECASE)
 
@@ -130,8 +128,8 @@ class AlpacaData:
             "timeframe": "1Day",
             "adjustment": "split",
             "feed": "sip",
-            "start": written(_midnight(first)),
-            "end": written(min(seen_until, _midnight(last + timedelta(days=1)))),
+            "start": written(start_of(first)),
+            "end": written(min(seen_until, start_of(last + timedelta(days=1)))),
             "limit": BARS_PAGE,
             "sort": "asc",
         }
@@ -142,7 +140,7 @@ class AlpacaData:
                 at, bar = instant(row, "t"), bar_of(row)
                 if at is None or bar is None:
                     unusable[symbol] += 1
-                elif (session := at.astimezone(NEW_YORK).date()) in sessions:
+                elif (session := new_york_date(at)) in sessions:
                     bars[symbol, session] = bar
         for symbol, count in unusable.items():
             self.doubts.append(f"{symbol}: {count} malformed daily bars were left out")
@@ -252,11 +250,6 @@ def _completed(first: date, last: date, seen_until: datetime) -> frozenset[date]
     until = np.datetime64(seen_until.replace(tzinfo=None), "us")
     closed: list[date] = sessions[session_closes(sessions) <= until].tolist()
     return frozenset(closed)
-
-
-def _midnight(session: date) -> datetime:
-    """Stamp of a session's daily bar: the start of its day in New York."""
-    return datetime.combine(session, time.min, NEW_YORK)
 
 
 def _line(words: str) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Any, TypeVar
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from swingtrader.core.new_york import in_new_york
 from swingtrader.errors import FileDataError
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from swingtrader.core.arrays import FloatArray, IntArray, SessionArray
 
 _MAX_SHOWN = 60  # characters of a stranger's text in one of our messages
-_NEW_YORK = ZoneInfo("America/New_York")
 _RAGGED = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+)")
 
 ValueT = TypeVar("ValueT")
@@ -222,7 +221,7 @@ def day_of(value: object) -> date | None:
     """Day of a cell that is a date, or a midnight in its own zone or in New York."""
     moment = _moment(value)
     if moment is not None and moment.tzinfo and moment.time() != time.min:
-        moment = moment.astimezone(_NEW_YORK)
+        moment = in_new_york(moment)
     return moment.date() if moment is not None and moment.time() == time.min else None
 
 

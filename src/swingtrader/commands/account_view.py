@@ -8,11 +8,11 @@ already sold.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 from swingtrader.core.day import day_activity, spendable_cash
+from swingtrader.core.new_york import new_york_date, start_of
 from swingtrader.core.orders import IntentState
 from swingtrader.core.portfolio import Execution
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from swingtrader.core.orders import BrokerOrder
     from swingtrader.core.portfolio import BrokerAccount, BrokerPosition, ShareSplit
     from swingtrader.core.snapshot import DayActivity
-
-NEW_YORK = ZoneInfo("America/New_York")
 
 OVERLAP = timedelta(days=3)
 """How far before the latest activity we know the next look begins: a split carries no time of
@@ -124,15 +122,5 @@ def executions_of(
     return tuple(
         activity
         for activity in activities
-        if isinstance(activity, Execution) and session_of(activity.at) == session
+        if isinstance(activity, Execution) and new_york_date(activity.at) == session
     )
-
-
-def session_of(at: datetime) -> date:
-    """New York's day of an instant, which is a session when something was traded."""
-    return at.astimezone(NEW_YORK).date()
-
-
-def start_of(session: date) -> datetime:
-    """Midnight in New York, UTC."""
-    return datetime.combine(session, time(), NEW_YORK).astimezone(UTC)

@@ -10,7 +10,7 @@ import math
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
-from swingtrader.commands.account_view import start_of
+from swingtrader.core.new_york import start_of
 from swingtrader.errors import BrokerError
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from swingtrader.commands.account_view import session_of
 from swingtrader.core.confirmation import confirmed_price
 from swingtrader.core.exits import exit_distances, exit_levels
+from swingtrader.core.new_york import new_york_date
 from swingtrader.core.policy import SIGNALS
 from swingtrader.core.portfolio import Quote
 from swingtrader.core.sizing import TradeRecord
@@ -204,7 +204,7 @@ def _quotes(
             known[symbol] = Quote(symbol, None, None, None, price, at)
     return {
         symbol: quote
-        if quote.trade_at is not None and session_of(quote.trade_at) >= run.session
+        if quote.trade_at is not None and new_york_date(quote.trade_at) >= run.session
         else replace(quote, trade=None, trade_at=None)
         for symbol, quote in known.items()
     }

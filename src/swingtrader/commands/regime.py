@@ -16,9 +16,9 @@ from swingtrader.commands.trading_command import (
     about_the_store,
     broker_clock,
     recorded,
-    session_at,
 )
 from swingtrader.core.factors import average_true_range_fraction
+from swingtrader.core.new_york import session_at
 from swingtrader.errors import FileDataError
 
 if TYPE_CHECKING:

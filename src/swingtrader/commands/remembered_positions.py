@@ -10,8 +10,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from swingtrader.commands.account_view import FIRST_LOOK, session_of
+from swingtrader.commands.account_view import FIRST_LOOK
 from swingtrader.commands.trading_run import log
+from swingtrader.core.new_york import new_york_date
 from swingtrader.core.protection import planned_protection
 from swingtrader.core.tracking import entry_session_of, tracked_positions
 from swingtrader.errors import BrokerUnreachable
@@ -47,7 +48,7 @@ def remembered(run: TradingRun, view: AccountView) -> dict[str, TrackedPosition]
         view.positions,
         view.activities,
         session=run.session,
-        session_of=session_of,
+        session_of=new_york_date,
         entry_sessions=_entry_sessions(run, view, stored),
         unmanaged=run.unmanaged,
     )
@@ -146,7 +147,7 @@ def _found(
 ) -> bool:
     if position.qty is None:
         return False
-    session = entry_session_of(position.symbol, position.qty, activities, session_of)
+    session = entry_session_of(position.symbol, position.qty, activities, new_york_date)
     if session is not None:
         found[position.symbol] = session
     return session is not None

@@ -23,14 +23,15 @@ from swingtrader.commands.status_rows import (
     position_row,
     regime_row,
 )
+from swingtrader.core.new_york import session_at
 from swingtrader.core.orders import IntentState
-from swingtrader.core.schedule import JOBS, new_york_date
+from swingtrader.core.schedule import JOBS
 from swingtrader.environment import Mode
 from swingtrader.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from datetime import date, datetime
+    from datetime import datetime
 
     from swingtrader.adapters.store import Store
     from swingtrader.commands.status_rows import Held
@@ -133,7 +134,7 @@ def status_report(
         ],
         "halts": [
             halt_row(halt)
-            for halt in store.halts.active(None if live is None else _session_at(live.clock))
+            for halt in store.halts.active(None if live is None else session_at(live.clock))
         ],
     }
     warnings = [
@@ -172,10 +173,6 @@ def _refuse_stranger(stored: str | None, number: str) -> None:
             f"ending in {number[-4:]}; use the other keys, or a state directory of its own for "
             "each account"
         )
-
-
-def _session_at(clock: MarketClock) -> date:
-    return new_york_date(clock.at if clock.is_open else clock.next_open)
 
 
 def _held(store: Store, live: LiveView | None) -> list[Held]:

@@ -12,9 +12,10 @@ from datetime import timedelta
 from decimal import ROUND_FLOOR, Decimal
 from typing import TYPE_CHECKING, Any
 
+from swingtrader.core.new_york import new_york_date
 from swingtrader.core.orders import parsed_name
 from swingtrader.core.protection import planned_protection
-from swingtrader.core.schedule import missed, new_york_date, next_run, runs_due
+from swingtrader.core.schedule import missed, next_run, runs_due
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,9 +17,9 @@ import structlog
 from swingtrader.adapters.lock import state_lock
 from swingtrader.adapters.store import Store
 from swingtrader.commands.account_binding import bind_account
-from swingtrader.commands.account_view import session_of
 from swingtrader.commands.run_report import skipped_report
 from swingtrader.commands.trading_run import TradingRun, log
+from swingtrader.core.new_york import session_at
 from swingtrader.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -127,11 +127,6 @@ def broker_clock(launch: Launch, broker: Broker) -> MarketClock:
             "traded until it is set (timedatectl set-ntp true)"
         )
     return clock
-
-
-def session_at(clock: MarketClock) -> date:
-    """Session that is open, or the next one to open."""
-    return session_of(clock.at if clock.is_open else clock.next_open)
 
 
 def trade(

@@ -13,15 +13,14 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
+
+from swingtrader.core.new_york import NEW_YORK, in_new_york, new_york_date
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import date
 
     from swingtrader.core.portfolio import MarketClock
-
-NEW_YORK = ZoneInfo("America/New_York")
 
 _MONDAY_TO_FRIDAY = frozenset(range(5))
 _SUNDAY = frozenset({6})
@@ -75,7 +74,7 @@ def next_run(job: str, after: datetime) -> datetime:
         The job is unknown, or `after` is naive.
     """
     timer = _timer(job)
-    local = _in_new_york(after)
+    local = in_new_york(after)
     if local.weekday() in timer.weekdays:
         n = bisect_right(timer.times, local.time())
         if n < len(timer.times):
@@ -95,7 +94,7 @@ def runs_due(job: str, at: datetime) -> Iterator[datetime]:
         The job is unknown, or `at` is naive.
     """
     timer = _timer(job)
-    local = _in_new_york(at)
+    local = in_new_york(at)
     day = local.date()
     n = bisect_right(timer.times, local.time())
     while True:
@@ -135,17 +134,6 @@ def missed(
     return last_run_at < next(due)
 
 
-def new_york_date(at: datetime) -> date:
-    """Day in New York at an instant.
-
-    Raises
-    ------
-    ValueError
-        `at` is naive.
-    """
-    return _in_new_york(at).date()
-
-
 def _is_closed(clock: MarketClock, at: datetime) -> bool:
     """Whether `at` is on a day on which, by `clock`, the market does not open any more.
 
@@ -161,12 +149,6 @@ def _timer(job: str) -> _Timer:
     if job not in _TIMERS:
         raise ValueError(f"unknown job {job!r}: is none of {', '.join(JOBS)}")
     return _TIMERS[job]
-
-
-def _in_new_york(at: datetime) -> datetime:
-    if at.utcoffset() is None:
-        raise ValueError(f"must be an aware datetime, not {at.isoformat()}")
-    return at.astimezone(NEW_YORK)
 
 
 def _instant(day: date, moment: time) -> datetime:

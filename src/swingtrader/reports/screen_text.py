@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from rich.text import Text
 
-from swingtrader.core.schedule import NEW_YORK
+from swingtrader.core.new_york import in_new_york
 
 WIDEST = 100
 """Columns."""
@@ -69,7 +69,7 @@ def ahead(at: datetime, now: datetime) -> str:
 
 def new_york_time(at: datetime) -> str:
     """Weekday, day and time in New York, such as ``Mon 2026-11-23 09:30``."""
-    return f"{at.astimezone(NEW_YORK):%a %Y-%m-%d %H:%M}"
+    return f"{in_new_york(at):%a %Y-%m-%d %H:%M}"
 
 
 def _span(span: timedelta) -> str:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 from swingtrader.adapters.store.cells import cells, insertion, instant_of, read, session_of
+from swingtrader.core.new_york import new_york_date
 from swingtrader.core.portfolio import Execution, ShareSplit
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _row(activity: Execution | ShareSplit) -> dict[str, Any]:
     return cells(
         id=activity.id,
         symbol=activity.symbol,
-        day=activity.at.astimezone(ZoneInfo("America/New_York")).date(),
+        day=new_york_date(activity.at),
         qty=activity.qty,
         at=activity.at,
         side=activity.side,

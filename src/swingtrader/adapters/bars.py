@@ -25,10 +25,10 @@ from swingtrader.adapters.bar_rows import (
     sorted_rows,
 )
 from swingtrader.adapters.calendar import are_sessions, sessions_between
-from swingtrader.adapters.files import atomic_write_bytes
 from swingtrader.adapters.tables import day_of, read_columns, resolved
 from swingtrader.core.arrays import session_array
 from swingtrader.core.market import Panel
+from swingtrader.files import atomic_write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

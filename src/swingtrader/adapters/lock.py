@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from swingtrader.adapters.files import FILE_MODE, ensure_directory
 from swingtrader.errors import ConfigurationError, LockHeld
+from swingtrader.files import FILE_MODE, ensure_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,9 +14,9 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeAlias
 
-from swingtrader.adapters.files import FILE_MODE, unused_path
 from swingtrader.adapters.m002_trading import m002_trading
 from swingtrader.errors import ConfigurationError
+from swingtrader.files import FILE_MODE, unused_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

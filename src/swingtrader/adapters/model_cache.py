@@ -14,8 +14,8 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from swingtrader.adapters.files import abandoned, atomic_write_bytes, ensure_directory
 from swingtrader.errors import ConfigurationError
+from swingtrader.files import abandoned, atomic_write_bytes, ensure_directory
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,10 +17,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from swingtrader.adapters.files import atomic_write_bytes
 from swingtrader.adapters.tables import instants, read_columns, texts
 from swingtrader.core.arrays import frozen
 from swingtrader.errors import FileDataError
+from swingtrader.files import atomic_write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

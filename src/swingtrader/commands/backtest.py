@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from swingtrader.adapters.files import OutputDirectory
 from swingtrader.adapters.model_cache import ModelCache
 from swingtrader.commands.backtest_files import write_files
 from swingtrader.commands.backtest_inputs import gathered_inputs
@@ -24,6 +23,7 @@ from swingtrader.core.simulate import IntradaySession, simulate
 from swingtrader.core.vote import without_signal
 from swingtrader.core.walkforward import weekly_retrainings
 from swingtrader.errors import UsageError
+from swingtrader.files import OutputDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Callable

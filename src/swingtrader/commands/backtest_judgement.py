@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from swingtrader.adapters.files import file_sha256
 from swingtrader.adapters.lock import state_lock
 from swingtrader.adapters.model_cache import fingerprint
 from swingtrader.adapters.store import Store, Trial
@@ -26,6 +25,7 @@ from swingtrader.core.sectors import equal_weighted_index
 from swingtrader.core.signals import before_open
 from swingtrader.core.walkforward import LABEL_HORIZON
 from swingtrader.estimators.ranker import xgboost_version
+from swingtrader.files import file_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -23,7 +23,6 @@ import structlog
 
 from swingtrader.adapters.bars import BarCache, read_bars
 from swingtrader.adapters.calendar import FIRST_DAY, sessions_between
-from swingtrader.adapters.files import abandoned, ensure_directory, sync_to_disk, unused_path
 from swingtrader.adapters.news import NewsCache, read_news
 from swingtrader.commands.data_check import (
     BARS_FILE,
@@ -33,6 +32,7 @@ from swingtrader.commands.data_check import (
     universe_symbols,
 )
 from swingtrader.errors import ConfigurationError, FileDataError, UsageError
+from swingtrader.files import abandoned, ensure_directory, sync_to_disk, unused_path
 from swingtrader.ports import MarketData
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ import os
 import stat
 from typing import TYPE_CHECKING, TypeVar
 
-from swingtrader.adapters.files import ensure_directory
 from swingtrader.adapters.lock import LOCK_NAME, state_lock
 from swingtrader.adapters.migrations import MIGRATIONS
 from swingtrader.adapters.store import STORE_NAME, Store
 from swingtrader.core.schedule import JOBS
 from swingtrader.errors import LockHeld, SwingtraderError
+from swingtrader.files import ensure_directory
 from swingtrader.reports.doctor_screen import Finding, State
 from swingtrader.reports.screen_text import ago
 

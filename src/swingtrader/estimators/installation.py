@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
-import secrets
 import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -27,15 +25,19 @@ from swingtrader.estimators.artifact import (
     installed_artifact,
     require_plain,
 )
+from swingtrader.files import (
+    DIRECTORY_MODE,
+    FILE_MODE,
+    abandoned,
+    atomic_write_bytes,
+    sync_to_disk,
+    temporary_sibling,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import date, datetime
     from pathlib import Path
-
-_DIRECTORY_MODE = 0o750
-_FILE_MODE = 0o640
-_UNFINISHED = re.compile(r"\..+\.partial-(?P<pid>\d+)-[0-9a-f]+")
 
 
 def install(  # noqa: PLR0913 - one argument an entry of the manifest
@@ -98,16 +100,16 @@ def install(  # noqa: PLR0913 - one argument an entry of the manifest
             raise ConfigurationError(
                 f"{directory}: is installed already; remove it first to install it anew"
             )
-        unfinished = _unfinished(directory)
+        unfinished = temporary_sibling(directory)
         try:
-            unfinished.mkdir(_DIRECTORY_MODE)
+            unfinished.mkdir(DIRECTORY_MODE)
             for name, content in {**files, MANIFEST: manifest}.items():
                 _write(unfinished / name, content)
-            _sync(unfinished)
+            sync_to_disk(unfinished)
             unfinished.rename(directory)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)  # renamed, or never to be
-        _sync(directory.parent)
+        sync_to_disk(directory.parent)
     return installed_artifact(models_dir, family, version)
 
 
@@ -126,15 +128,7 @@ def promote(models_dir: Path, family: str, version: str) -> Artifact:
     artifact = installed_artifact(models_dir, family, version)
     for name in artifact.manifest.sha256:
         artifact.path(name)
-    pointer = models_dir / family / POINTER
-    with _writing(pointer):
-        unfinished = _unfinished(pointer)
-        try:
-            _write(unfinished, f"{version}\n".encode())
-            unfinished.replace(pointer)
-        finally:
-            unfinished.unlink(missing_ok=True)
-        _sync(pointer.parent)
+    atomic_write_bytes(models_dir / family / POINTER, f"{version}\n".encode())
     return artifact
 
 
@@ -150,50 +144,20 @@ def _make_directory(path: Path) -> None:
     """Make `path` and its parents; each that is new survives a power cut."""
     for directory in (*reversed(path.parents), path):
         if not directory.is_dir():
-            directory.mkdir(_DIRECTORY_MODE, exist_ok=True)
-            _sync(directory.parent)
-
-
-def _unfinished(path: Path) -> Path:
-    return path.with_name(f".{path.name}.partial-{os.getpid()}-{secrets.token_hex(4)}")
+            directory.mkdir(DIRECTORY_MODE, exist_ok=True)
+            sync_to_disk(directory.parent)
 
 
 def _write(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE_MODE)
-    with open(descriptor, "wb") as file:  # noqa: PTH123 - Path.open takes no descriptor
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    path.touch(FILE_MODE, exist_ok=False)
+    path.write_bytes(content)
+    sync_to_disk(path)
 
 
 def _sweep(family: Path) -> None:
     """Remove what runs that no longer live left unfinished."""
-    for path in family.iterdir():
-        match = _UNFINISHED.fullmatch(path.name)
-        if match is None or _runs(int(match["pid"])):
-            continue
+    for path in abandoned(family):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)  # another user's is theirs to remove
         else:
             path.unlink(missing_ok=True)
-
-
-def _runs(pid: int) -> bool:
-    """Whether another process of that id lives; after a restart of a container ours says no."""
-    if pid == os.getpid():
-        return False
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:  # somebody else's
-        return True
-    return True

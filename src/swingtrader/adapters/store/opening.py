@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING
 
-from swingtrader.adapters.files import FILE_MODE, ensure_directory, sync_to_disk, unused_path
 from swingtrader.adapters.migrations import migrate, refuse_newer, schema_version, transaction
 from swingtrader.adapters.store.cells import require_aware
 from swingtrader.adapters.store.database import (
@@ -28,6 +27,7 @@ from swingtrader.adapters.store.database import (
     stated_plainly,
 )
 from swingtrader.errors import ConfigurationError
+from swingtrader.files import FILE_MODE, ensure_directory, sync_to_disk, unused_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from swingtrader.adapters.files import (
+from swingtrader.errors import ConfigurationError
+from swingtrader.files import (
     OutputDirectory,
     abandoned,
     atomic_write_bytes,
@@ -18,14 +19,13 @@ from swingtrader.adapters.files import (
     interruptions_held_back,
     unused_path,
 )
-from swingtrader.errors import ConfigurationError
 
 NOBODY = 65534
 
 WRITE_AND_WAIT = """
 import sys
 from pathlib import Path
-from swingtrader.adapters.files import OutputDirectory
+from swingtrader.files import OutputDirectory
 with OutputDirectory(Path(sys.argv[1])) as directory:
     (directory / "equity.csv").write_text("new")
     print(directory, flush=True)
@@ -35,7 +35,7 @@ with OutputDirectory(Path(sys.argv[1])) as directory:
 INTERRUPT_THE_MOVES = """
 import os, signal, sys, threading
 from pathlib import Path
-from swingtrader.adapters.files import OutputDirectory
+from swingtrader.files import OutputDirectory
 path = Path(sys.argv[1])
 
 def interrupt_once_some_file_is_there():

@@ -63,7 +63,7 @@ def atomic_write_bytes(path: Path, content: bytes, *, durable: bool = True) -> N
     ConfigurationError
         It cannot be written: permission, disk full. `path` is as it was.
     """
-    temporary = path.with_name(f"{_temporary_prefix(path.name)}{os.getpid()}-{_token()}")
+    temporary = temporary_sibling(path)
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
         try:
@@ -80,6 +80,11 @@ def atomic_write_bytes(path: Path, content: bytes, *, durable: bool = True) -> N
             sync_to_disk(path.parent)
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def temporary_sibling(path: Path) -> Path:
+    """Unused name beside `path`, for what is to be renamed to it; `abandoned` finds it again."""
+    return path.with_name(f"{_temporary_prefix(path.name)}{os.getpid()}-{_token()}")
 
 
 def file_sha256(path: Path) -> str:

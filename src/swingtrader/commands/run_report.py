@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from swingtrader.adapters.store import DecisionRow
-from swingtrader.commands.trading_run import number_or_none
 from swingtrader.core.policy import SIGNALS
 from swingtrader.core.reasons import Action, Reason
 from swingtrader.core.regime import exposure_scale, regime_label
@@ -43,9 +42,9 @@ def decision_row(
     return DecisionRow(
         symbol=snapshot.symbols[n],
         action=action.name.lower(),
-        score=number_or_none(vote),
+        score=_number_or_none(vote),
         signals={
-            name: number_or_none(float(snapshot.signals[k, n])) for k, name in enumerate(SIGNALS)
+            name: _number_or_none(float(snapshot.signals[k, n])) for k, name in enumerate(SIGNALS)
         },
         reason=str(reason),
     )
@@ -124,3 +123,8 @@ def _entries(rows: Iterable[DecisionRow]) -> list[dict[str, Any]]:
         }
         for row in rows
     ]
+
+
+def _number_or_none(value: float) -> float | None:
+    """Value for JSON: NaN, which stands for absent, becomes None."""
+    return None if math.isnan(value) else float(value)

@@ -6,7 +6,6 @@ what must outlive it is in the store before it matters.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -163,8 +162,3 @@ def _status(intent: Intent) -> str:
     if intent.state in {IntentState.WORKING, IntentState.DONE}:
         return intent.status or str(intent.state)
     return str(intent.state)
-
-
-def number_or_none(value: float) -> float | None:
-    """Value for JSON: NaN, which stands for absent, becomes None."""
-    return None if math.isnan(value) else float(value)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from swingtrader.reports.screen_text import WIDEST, literal
 from swingtrader.reports.wording import counted
 
 if TYPE_CHECKING:
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rich.console import Console, RenderableType
-    from rich.text import Text
-
-WIDEST = 100
 
 SHOWN = 8
 """Symbols named beside one finding; ``--json`` names all."""
@@ -172,36 +170,28 @@ def print_data_check(checked: DataCheck, console: Console) -> None:
         if symbols:
             table = Table.grid(padding=(0, 2), pad_edge=False)
             for what, named in symbols.items():
-                table.add_row("", _text(_listed(named), encoding), _text(what, encoding))
+                table.add_row("", literal(_listed(named), encoding), literal(what, encoding))
             parts += [
-                _text(heading, encoding, "bold"),
+                literal(heading, encoding, "bold"),
                 table,
-                _text(f"To do: {remedy}", encoding),
+                literal(f"To do: {remedy}", encoding),
                 "",
             ]
     for remark in checked.remarks:
-        parts += [_text(f"Of the file: {remark}", encoding), ""]
+        parts += [literal(f"Of the file: {remark}", encoding), ""]
     well = sum(not row.findings for row in checked.rows)
     state = (
         f"{counted(checked.symbols, 'symbol')} until {checked.session}, {well} without findings"
     )
-    parts.append(_text(f"{state}.", encoding))
+    parts.append(literal(f"{state}.", encoding))
     if checked.tradeable:
-        parts.append(_text("The data may be traded on.", encoding, "bold"))
+        parts.append(literal("The data may be traded on.", encoding, "bold"))
     else:
-        parts.append(_text("The data must not be traded on:", encoding, "bold"))
-        parts += [_text(f"- {reason}", encoding) for reason in checked.reasons]
+        parts.append(literal("The data must not be traded on:", encoding, "bold"))
+        parts += [literal(f"- {reason}", encoding) for reason in checked.reasons]
     console.print(Group(*parts), width=min(console.width, WIDEST), highlight=False)
 
 
 def _listed(symbols: list[str]) -> str:
     more = len(symbols) - SHOWN
     return ", ".join(symbols[:SHOWN]) + (f" and {more} more" if more > 0 else "")
-
-
-def _text(content: str, encoding: str, style: str = "") -> Text:
-    """`content` as literal text: what cannot be printed is replaced, never obeyed."""
-    from rich.text import Text  # noqa: PLC0415 - as above
-
-    shown = "".join(c if c.isprintable() else " " for c in content)
-    return Text(shown.encode(encoding, "replace").decode(encoding), style=style)

@@ -7,10 +7,12 @@ every character has a plain stand-in for a terminal that does not speak UTF-8.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-
-from rich.text import Text
+from typing import TYPE_CHECKING
 
 from swingtrader.core.new_york import in_new_york
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 WIDEST = 100
 """Columns."""
@@ -24,6 +26,8 @@ _ASCII = str.maketrans({MINUS: "-", DOT: "-"})
 
 def literal(content: str, encoding: str, style: str = "") -> Text:
     """`content` as nothing but text: neither markup nor control sequences."""
+    from rich.text import Text  # noqa: PLC0415 - figures are written where nothing is shown
+
     shown = "".join(letter if letter.isprintable() else " " for letter in content)
     if not encoding.lower().startswith("utf"):
         shown = shown.translate(_ASCII).encode(encoding, "replace").decode(encoding)

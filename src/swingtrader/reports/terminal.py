@@ -16,8 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from swingtrader.core.performance import drawdowns
+from swingtrader.reports.screen_text import MINUS, WIDEST
 from swingtrader.reports.wording import (
-    MINUS,
     counted,
     dollars,
     dsr_sentence,
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from swingtrader.core.arrays import FloatArray
     from swingtrader.core.result import BacktestResult
 
-WIDEST = 100
 SIDE_BY_SIDE = 96
 """Columns from which the figures stand beside the benchmarks rather than below them."""
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from swingtrader.core.performance import PAYOFF_CAP
+from swingtrader.reports import screen_text
+from swingtrader.reports.screen_text import MINUS, UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,21 +30,19 @@ EVIDENCE_ALPHA_T = 2.0
 EVIDENCE_SESSIONS = 252
 """And sessions: over less than a year any of these figures can be luck."""
 
-UNKNOWN = "n/a"
-MINUS = "\N{MINUS SIGN}"
-
 
 def percent(fraction: float, digits: int = 1, *, signed: bool = False) -> str:
     """`fraction` as a percentage with a true minus; `UNKNOWN` unless finite."""
-    return number(100 * fraction, digits, signed=signed) + ("%" if math.isfinite(fraction) else "")
+    return screen_text.percent(_finite(fraction), digits, signed=signed)
 
 
 def number(value: float, digits: int = 2, *, signed: bool = False) -> str:
     """`value` with thousands separators and a true minus; `UNKNOWN` unless finite."""
-    if not math.isfinite(value):
-        return UNKNOWN
-    rounded = round(value, digits) + 0.0  # no "-0.0"
-    return f"{rounded:{'+' if signed and rounded else ''},.{digits}f}".replace("-", MINUS)
+    return screen_text.number(_finite(value), digits, signed=signed)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def counted(count: int, noun: str) -> str:

@@ -13,6 +13,7 @@ import socket
 import struct
 from threading import Thread
 from typing import TYPE_CHECKING, Self
+from weakref import finalize
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
@@ -46,6 +47,8 @@ class RunningServer:
         self.exchange = exchange
         self._gateway = Gateway(exchange)
         self._closed_reader, self._closed_writer = os.pipe()
+        # Closed with the last thread that may still come to wait on it, not before.
+        finalize(self, os.close, self._closed_reader)
         # A socket of our own, since werkzeug would exit the process over a port that is taken.
         with socket.create_server((LOOPBACK, port), backlog=128) as listening:
             self.url = f"http://{LOOPBACK}:{listening.getsockname()[1]}"
@@ -69,7 +72,6 @@ class RunningServer:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
-        os.close(self._closed_reader)
 
     def __enter__(self) -> Self:
         return self

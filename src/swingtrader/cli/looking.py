@@ -31,7 +31,7 @@ def status(
 ) -> None:
     """Show mode, market, positions, orders, jobs, models, halts and warnings."""
     from swingtrader.adapters.store import Store  # noqa: PLC0415 - not for --help
-    from swingtrader.commands.status import needs_person, status_report  # noqa: PLC0415
+    from swingtrader.commands.status import needs_person, status_report  # noqa: PLC0415 - slow
 
     options: GlobalOptions = context.obj
     now = datetime.now(UTC)
@@ -92,7 +92,7 @@ def doctor(
 ) -> None:
     """Check configuration, credentials, clock, disk, permissions, models and data."""
     from swingtrader.commands import doctor as checks  # noqa: PLC0415 - heavy imports
-    from swingtrader.commands.connection import AlpacaConnect, pause_for  # noqa: PLC0415
+    from swingtrader.commands.connection import AlpacaConnect, pause_for  # noqa: PLC0415 - slow
     from swingtrader.log import set_up_log  # noqa: PLC0415 - not for --help
     from swingtrader.reports.doctor_screen import print_findings  # noqa: PLC0415 - as above
 

@@ -81,4 +81,4 @@ def selection(table: str, names: Collection[str], rest: str) -> str:
 def insertion(table: str, names: Collection[str], rest: str = "") -> str:
     """Build an INSERT of named parameters from names that are constants of this program."""
     marks = ", ".join(f":{name}" for name in names)
-    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks}) {rest}"  # noqa: S608
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks}) {rest}"  # noqa: S608 - see above

@@ -113,6 +113,8 @@ def test_a_position_that_did_not_change_is_remembered_as_it_was():
         (held("20", "80"), [bought("10", "60")], Marks(1.375, 1.3125),
          [("added", "10", "20")], "a lower average"),
         (held("4"), [sold("6")], MARKS, [("reduced", "10", "4")], "sold in part"),
+        (held("4", "104"), [sold("6")], Marks(1.1 / 1.04, 1.05 / 1.04), [("reduced", "10", "4")],
+         "sold in part, the oldest shares first: another average"),
         (held("10", "104"), [sold("4"), bought("4", "110")], Marks(1.1 / 1.04, 1.05 / 1.04), [],
          "as many again at another price"),
         (held("25", "42"), [split("10"), bought("5", "10")], Marks(1.1 / 0.84, 1.25),
@@ -134,7 +136,14 @@ def test_a_position_that_did_not_change_is_remembered_as_it_was():
         (held("10", None), [], MARKS, [], "an unknown average may still be the same"),
         (held("20", None), [split("10")], MARKS, [("split", "10", "20")], "and is by a split"),
         (held("15", None), [bought("5")], Marks(), [("added", "10", "15")],
-         "but not by a fill: nobody knows the new one"),
+         "but not by a purchase: nobody knows the new one"),
+        (held("4", None), [sold("6")], MARKS, [("reduced", "10", "4")],
+         "a sale leaves it as it was"),
+        (held("12", None), [sold("3"), bought("5")], Marks(), [("added", "10", "12")],
+         "a sale and a purchase do not"),
+        (held("8", None), [sold("6"), split("4")], MARKS,
+         [("split", "10", "20.000000000"), ("reduced", "20.000000000", "8")],
+         "a sale and a split do"),
         (held("10", "0"), [], MARKS, [], "zero is unknown"),
         (held("15", None), [], Marks(), [("unexplained", "10", "15")], "nothing explains it"),
     ],
@@ -158,6 +167,7 @@ def test_an_average_that_is_known_again_brings_its_marks_back_into_use():
     unknown = replace(STORED, entry_price=None)
     assert tracked(held("10"), stored=unknown).positions["AAA"].marks == MARKS
     assert tracked(held("20", "50"), split("10"), stored=unknown).positions["AAA"].marks == MARKS
+    assert tracked(held("4"), sold("6"), stored=unknown).positions["AAA"].marks == MARKS
     assert tracked(held("15"), bought("5"), stored=unknown).positions["AAA"].marks == Marks()
 
 

@@ -71,9 +71,9 @@ def _must_not_stay(order: BrokerOrder) -> bool:
 
 
 def _intents_settled(run: TradingRun, view: AccountView) -> bool:
-    """Settle intents by what the broker has; return whether anything was sent for it."""
+    """Settle intents by what the broker has; return whether the account must be read anew."""
     listed = {order.client_order_id: order for order in (*view.orders_today, *view.open_orders)}
-    was_sent = False
+    changed = False
     for intent in run.store.intents.unsettled():
         order = listed.get(intent.client_order_id)
         if order is None:
@@ -91,15 +91,21 @@ def _intents_settled(run: TradingRun, view: AccountView) -> bool:
         if order is not None:
             settled(run, intent, order)
         else:
-            was_sent |= _settled_without_order(run, view, intent)
+            changed |= _settled_without_order(run, view, intent)
     for order in listed.values():
         if run.store.intents.get(order.client_order_id) is None:
             taken_note_of(run, order)
-    return was_sent
+    return changed
 
 
 def _settled_without_order(run: TradingRun, view: AccountView, intent: Intent) -> bool:
-    """Deal with an intent that the broker says it does not have; return whether it was sent."""
+    """Deal with an intent that the broker says it does not have.
+
+    Returns
+    -------
+    bool
+        Whether the account must be read anew: the order was sent, or its shares are gone.
+    """
     if intent.state is IntentState.WORKING or intent.session != run.session:
         run.store.intents.settle(
             intent.client_order_id, state=IntentState.ABANDONED, at=run.clock.at
@@ -121,10 +127,10 @@ def _settled_without_order(run: TradingRun, view: AccountView, intent: Intent) -
             run.store.intents.settle(
                 intent.client_order_id, state=IntentState.ABANDONED, at=run.clock.at
             )
-            return False
+            return True
         intent = replace(intent, qty=held)
     log.info("order.sent_again", symbol=intent.symbol, client_order_id=intent.client_order_id)
-    intent = sent(run, intent)
+    intent = sent(run, intent, again=True)
     if intent.purpose is Purpose.EXIT:
         ended(run, intent)
     return intent.state is not IntentState.UNKNOWN

@@ -93,6 +93,8 @@ def _sellable(run: TradingRun, symbol: str, reason: Reason) -> Decimal | None:
             f"{symbol}: was no longer held when it was to be sold ({reason})",
             symbol=symbol,
         )
+        # What was read before is out of date: a stop placed by it would open a short.
+        run.has_acted = True
         return None
     if not run.sends_orders or position.qty_available is None:
         return position.qty

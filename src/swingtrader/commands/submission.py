@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 SENDS = 3
 """Times an order is sent under its one id before it is left to a later run."""
 
+AMBIGUOUS = frozenset({RefusalKind.DUPLICATE_ID, RefusalKind.OTHER})
+"""Refusals after which the broker may have the order all the same: those that say so, and those
+whose words could not be read."""
+
 WAITS_SECONDS = (0.2, 0.3, 0.5, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0)
 """Pauses between looks at an order that is to fill or to be canceled: ten seconds in all."""
 
@@ -87,43 +91,33 @@ def placed(run: TradingRun, intent: Intent) -> Intent:
     return sent(run, intent)
 
 
-def sent(run: TradingRun, intent: Intent) -> Intent:
-    """Send a written intent; its state is `UNKNOWN` when the broker's word could not be had."""
+def sent(run: TradingRun, intent: Intent, *, again: bool = False) -> Intent:
+    """Send a written intent; its state is `UNKNOWN` when the broker's word could not be had.
+
+    Parameters
+    ----------
+    again : bool
+        An earlier run may have sent it. Then, as after an attempt without an answer, a refusal
+        may be about this attempt only, while the earlier one is at work: it is looked up.
+    """
     run.has_acted = True
     for attempt in range(SENDS):
         if attempt:
             run.pause(1.0)
             if intent.side == "buy" and run.entry_refusal() is not None:
                 break
-        try:
-            order = run.broker.submit(intent.ticket)
-        except OrderRefused as refusal:
-            if refusal.kind is not RefusalKind.DUPLICATE_ID:
-                return _refused(run, intent, refusal)
-        except OutcomeUnknown as error:
-            log.warning(
-                "order.left_unknown",
-                symbol=intent.symbol,
-                client_order_id=intent.client_order_id,
-                why=error.what,
-            )
-        else:
-            log.info(
-                "order.submitted",
-                symbol=intent.symbol,
-                side=intent.side,
-                qty=str(intent.qty),
-                purpose=str(intent.purpose),
-                reason=intent.reason,
-                client_order_id=intent.client_order_id,
-            )
+        order, refusal = _submitted(run, intent)
+        is_first = not again and not attempt
+        is_plain = refusal is not None and refusal.kind not in AMBIGUOUS
+        if order is None and not (is_first and is_plain):
+            try:
+                order = run.broker.order_by_client_id(intent.client_order_id)
+            except BrokerUnreachable:
+                continue
+        if order is not None:
             return settled(run, intent, order)
-        try:
-            found = run.broker.order_by_client_id(intent.client_order_id)
-        except BrokerUnreachable:
-            continue
-        if found is not None:
-            return settled(run, intent, found)
+        if refusal is not None and refusal.kind is not RefusalKind.DUPLICATE_ID:
+            return _refused(run, intent, refusal)
     run.fail(
         "order.not_settled",
         f"{intent.symbol}: whether the broker has the {intent.side} order of {intent.qty} shares "
@@ -134,6 +128,32 @@ def sent(run: TradingRun, intent: Intent) -> Intent:
     )
     run.show(intent)
     return intent
+
+
+def _submitted(run: TradingRun, intent: Intent) -> tuple[BrokerOrder | None, OrderRefused | None]:
+    """Send once: the broker's order, or its refusal, or neither where no answer was had."""
+    try:
+        order = run.broker.submit(intent.ticket)
+    except OrderRefused as refusal:
+        return None, refusal
+    except OutcomeUnknown as error:
+        log.warning(
+            "order.left_unknown",
+            symbol=intent.symbol,
+            client_order_id=intent.client_order_id,
+            why=error.what,
+        )
+        return None, None
+    log.info(
+        "order.submitted",
+        symbol=intent.symbol,
+        side=intent.side,
+        qty=str(intent.qty),
+        purpose=str(intent.purpose),
+        reason=intent.reason,
+        client_order_id=intent.client_order_id,
+    )
+    return order, None
 
 
 def _refused(run: TradingRun, intent: Intent, refusal: OrderRefused) -> Intent:

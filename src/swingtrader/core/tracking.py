@@ -1,10 +1,10 @@
 """What we remember of each position, held against what the broker says of it.
 
 Quantity and entry price are the broker's. Marks are ratios to that entry price: a split, which
-restates it, leaves them alone; a fill, which changes the average, rescales them. A change that
-neither explains (a transfer, a spin-off) forgets them, for a wrong mark sells a position and a
-forgotten one only loosens its trailing stop. A position that was sold out and bought back
-between two looks is a new one.
+restates it, leaves them alone; a fill that changes the average rescales them. A purchase without
+a stated average forgets them, as does what nothing explains (a transfer, a spin-off): a wrong mark
+sells a position, a forgotten one only loosens its trailing stop. What was sold out and bought back
+between two looks is a new position.
 
 The broker may list a fill later than the position that it made. So a change is explained by the
 newest activities that add up to it, and older ones are taken for known.
@@ -190,13 +190,14 @@ class _Walk:
     """What activities make of a quantity.
 
     `split_ratio` is new shares for each old one; `opened_at` the instant of the buy that last
-    left zero, None where there was none.
+    left zero, None where there was none; `traded` is by fills, `bought` by a buy among them.
     """
 
     qty: Decimal
     split_ratio: Decimal
     opened_at: datetime | None = None
     traded: bool = False
+    bought: bool = False
 
 
 def _explanation(
@@ -217,8 +218,8 @@ def _walked(qty: Decimal, activities: Sequence[Execution | ShareSplit]) -> _Walk
             qty += _added(activity)
         if is_split and before > 0 and qty > 0:
             ratio *= qty / before
-    traded = any(isinstance(each, Execution) for each in activities)
-    return _Walk(qty, ratio, opened_at, traded=traded)
+    sides = {each.side for each in activities if isinstance(each, Execution)}
+    return _Walk(qty, ratio, opened_at, traded=bool(sides), bought="buy" in sides)
 
 
 def _added(activity: Execution | ShareSplit) -> Decimal:
@@ -247,7 +248,8 @@ def _continued(
         tracked = replace(_without_prices(tracked), marks=Marks())
         changes = [PositionChange(before.symbol, "unexplained", before.qty, qty)]
     else:
-        if walk.traded:
+        # A sale leaves the average alone: that none is stated is no reason to forget the marks.
+        if walk.bought or (walk.traded and None not in {expected, new}):
             tracked = replace(tracked, marks=_rescaled(before.marks, expected, new))
         if walk.split_ratio != 1:
             tracked = _without_prices(tracked)

@@ -133,7 +133,7 @@ class Witness:
         require(not bare, "a further BUY before what was bought has a stop", bare)
 
     def _was_counted(self, name, life):
-        """Whether the run has read the position since it began."""
+        """Whether the run has read the position since it began, and not read that it is gone."""
         one, every = f"/v2/positions/{name.symbol}", "/v2/positions"
         enough = {one} if name.purpose is Purpose.EXIT else {one, every}
         if self.was_written_before(name, life):
@@ -144,6 +144,7 @@ class Witness:
             if record.method == "GET" and record.path in enough and record.accepted
         ]
         require(read, "a SELL without a look at the position", name)
+        require(read[-1].status != 404, "a SELL of what was seen to be gone", name)
 
     def was_written_before(self, name, life):
         """Whether an order is one that an earlier run has left behind."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -15,9 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swingtrader.adapters.store import Store
-from swingtrader.commands import remembered_positions, trading_command
+from swingtrader.commands import live_signals, remembered_positions, trading_command
 from swingtrader.commands.status import (
     DAMAGED,
+    MAXIMUM_AGE_DAYS,
+    RANKER,
     SOLD_SHORT,
     LiveView,
     needs_person,
@@ -32,6 +35,7 @@ from swingtrader.core.portfolio import (
     TrackedPosition,
 )
 from swingtrader.core.regime import exposure_scale
+from swingtrader.core.worth import SignalWorth
 from swingtrader.errors import ConfigurationError
 
 MONDAY = date(2026, 11, 23)
@@ -140,7 +144,7 @@ def test_a_system_in_which_all_is_well_warns_of_nothing_and_needs_nobody(quiet):
 
 
 def test_every_key_of_the_contract_is_there_and_figures_are_numbers(quiet):
-    quiet.models.record("ranker", "v7", NOW - timedelta(days=2.5), NOW)
+    quiet.models.record("ranker", "v7", NOW - timedelta(days=2.5), NOW, {"rank_ic": 0.05})
     quiet.halts.add("by hand", AT)
     report = json.loads(json.dumps(report_of(quiet), allow_nan=False))
     assert report.keys() >= KEYS
@@ -172,11 +176,68 @@ def test_every_key_of_the_contract_is_there_and_figures_are_numbers(quiet):
     assert report["jobs"][0]["last_run_at"] == AT.isoformat()
     assert report["jobs"][0]["last_exit"] == 0
     assert report["jobs"][0]["next_run_at"] == "2026-11-23T15:05:00+00:00"
-    assert report["models"] == [{"family": "ranker", "version": "v7", "age_days": 2.5}]
+    assert report["models"] == [
+        {"family": "ranker", "version": "v7", "age_days": 2.5, "validation": {"rank_ic": 0.05}}
+    ]
     assert [(h["reason"], h["since"]) for h in report["halts"]] == [("by hand", AT.isoformat())]
     assert report["regime"]["label"] == "low_volatility"
     assert report["regime"]["p_high_volatility"] == 0.25
     assert report["regime"]["exposure_scale"] == pytest.approx(0.925)
+
+
+# --- models and signals -------------------------------------------------------------------------
+
+
+def test_what_signals_were_worth_is_told_and_needs_nobody(quiet):
+    rows = [
+        SignalWorth("quant", -0.3, -0.5, -0.1, 0.04, 3.1),
+        SignalWorth("sentiment", 0.0, 0.0, 0.0, math.nan, math.nan),
+    ]
+    quiet.worth.replace(rows, (date(2013, 1, 2), date(2019, 12, 31)), AT)
+    report = json.loads(json.dumps(report_of(quiet), allow_nan=False))
+    assert [(row["signal"], row["is_distinguishable"]) for row in report["signal_worth"]] == [
+        ("quant", True), ("sentiment", False),
+    ]  # fmt: skip
+    assert report["signal_worth"][1] == {
+        "signal": "sentiment",
+        "sharpe_change": 0.0,
+        "low": 0.0,
+        "high": 0.0,
+        "ic_mean": None,
+        "ic_t": None,
+        "is_distinguishable": False,
+        "first_session": "2013-01-02",
+        "last_session": "2019-12-31",
+        "recorded_at": AT.isoformat(),
+    }
+    assert report["warnings"] == []
+    assert needs_person(report) == ()
+
+
+@pytest.mark.parametrize(
+    ("family", "days", "warned"),
+    [("ranker", 21.0, False), ("ranker", 21.2, True), ("finbert", 400.0, False)],
+)
+def test_a_ranker_that_is_too_old_to_buy_by_is_a_warning(quiet, family, days, warned):
+    quiet.models.record(family, "v7", NOW - timedelta(days=days), NOW)
+    report = report_of(quiet)
+    told = (
+        f"ranker v7 is {days} days old, more than 21: nothing will be bought until it is trained"
+    )
+    assert report["warnings"] == [f"{told} anew"] * warned
+    assert needs_person(report) == ()
+
+
+def test_the_age_of_a_ranker_is_told_once(quiet):
+    said = "ranker v7 is 21.3 days old, more than 21: nothing will be bought until it is trained"
+    quiet.models.record("ranker", "v7", NOW - timedelta(days=21.4), NOW)
+    ran(quiet, "decide", AT + timedelta(seconds=60), warnings=[said])
+    assert report_of(quiet)["warnings"] == [said]
+
+
+def test_the_ranker_and_its_age_are_those_of_the_decision():
+    assert live_signals.FAMILY == RANKER
+    assert live_signals.MAXIMUM_AGE_DAYS == MAXIMUM_AGE_DAYS
 
 
 def test_an_empty_store_has_the_same_keys_and_knows_nothing(quiet, tmp_path):

@@ -80,7 +80,7 @@ def test_a_damaged_file_is_refused_by_name_with_the_remedy(tmp_path, damaged):
         artifact.path("weights.npz")
     assert str(path) in str(refusal.value)
     assert "install ranker version v1 again" in str(refusal.value)
-    assert str(tmp_path / "ranker" / "serving") in str(refusal.value)
+    assert "swingtrader models promote ranker VERSION" in str(refusal.value)
 
 
 @pytest.mark.parametrize("name", ["extra.json", "manifest.json", "../v2/weights.npz", "", "."])
@@ -94,8 +94,9 @@ def test_a_file_the_manifest_does_not_list_is_never_handed_out(tmp_path, name):
 
 @pytest.mark.parametrize(
     "version",
-    ["", "..", ".", "../../elsewhere/v1", "a/b", "/etc", ".hidden", "v1\nv2", "v\0", "é"],
-)
+    ["", "..", ".", "../../elsewhere/v1", "a/b", "/etc", ".hidden", "v1\n\nv2", "v1\n../v2",
+     "v1\r\0", "v1 v2", "v\0", "é"],
+)  # fmt: skip
 def test_a_pointer_that_names_no_version_is_refused(tmp_path, version):
     install(tmp_path / "models")
     install(tmp_path, "v1", "elsewhere")

@@ -75,6 +75,22 @@ def job(name, last_run_at, last_exit, next_run_at):
     }
 
 
+def worth(signal, **changes):
+    return {
+        "signal": signal,
+        "sharpe_change": -0.1,
+        "low": -0.2,
+        "high": -0.05,
+        "ic_mean": 0.03,
+        "ic_t": 2.4,
+        "is_distinguishable": True,
+        "first_session": "2013-01-02",
+        "last_session": "2019-12-31",
+        "recorded_at": AT,
+        **changes,
+    }
+
+
 FULL = {
     "mode": "paper",
     "account": "PA3X7Y2Z",
@@ -119,8 +135,16 @@ FULL = {
         job("retrain", None, None, "2026-11-29T11:00:00+00:00"),
     ],
     "models": [
-        {"family": "finbert", "version": "4556d130", "age_days": 200.0},
-        {"family": "ranker", "version": "20261108T110000Z-3f2a", "age_days": 15.2},
+        {"family": "finbert", "version": "4556d130", "age_days": 200.0, "validation": {}},
+        {
+            "family": "ranker", "version": "20261108T110000Z-3f2a", "age_days": 15.2,
+            "validation": {"rank_ic": 0.0491, "rank_ic_t": 2.13},
+        },
+    ],
+    "signal_worth": [
+        worth("market", is_distinguishable=False),
+        worth("quant"),
+        worth("rl", is_distinguishable=False),
     ],
     "halts": [
         {
@@ -148,6 +172,7 @@ EMPTY = {
     "open_orders_at": None,
     "jobs": [job("decide", None, None, "2026-11-23T16:15:30+00:00")],
     "models": [],
+    "signal_worth": [],
     "halts": [],
     "warnings": [],
 }
@@ -177,9 +202,10 @@ decide      29 s ago   running  in 12 min (Mon 2026-11-23 11:15)
 regime      2 h ago         69  in 21 h (Tue 2026-11-24 08:45)
 retrain     never               in 5 days (Sun 2026-11-29 06:00)
 
-Model    Version                Age
-finbert  4556d130               200.0 days
-ranker   20261108T110000Z-3f2a  15.2 days
+Model    Version                Age         Validation
+finbert  4556d130               200.0 days  n/a
+ranker   20261108T110000Z-3f2a  15.2 days   rank IC +0.049, t +2.1
+No measurable worth in the backtest to 2019-12-31: market, rl
 
 Halts: no entries
   - earnings week · 3 h ago, until resumed, everything is sold
@@ -213,9 +239,10 @@ decide     29 s ago  running in 12 min (Mon 2026-11-23 11:15)
 regime     2 h ago        69 in 21 h (Tue 2026-11-24 08:45)
 retrain    never             in 5 days (Sun 2026-11-29 06:00)
 
-Model   Version               Age
-finbert 4556d130              200.0 days
-ranker  20261108T110000Z-3f2a 15.2 days
+Model   Version               Age        Validation
+finbert 4556d130              200.0 days n/a
+ranker  20261108T110000Z-3f2a 15.2 days  rank IC +0.049, t +2.1
+No measurable worth in the backtest to 2019-12-31: market, rl
 
 Halts: no entries
   - earnings week · 3 h ago, until resumed, everything is sold
@@ -273,6 +300,17 @@ def test_screen_reads_like_this(report, width, golden):
 def test_screen_keeps_to_the_terminal_and_to_100_columns(width, encoding):
     lines = screen(FULL, width, encoding).splitlines()
     assert max(cell_len(line) for line in lines) <= min(width, 100)
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([worth("rl")], "Every signal has measurable worth in the backtest to 2019-12-31"),
+        ([worth("rl", is_distinguishable=False)], "No measurable worth in the backtest to"),
+    ],
+)
+def test_what_signals_are_worth_is_one_line_also_where_no_model_serves(rows, said):
+    assert said in screen({**EMPTY, "signal_worth": rows})
 
 
 def test_ten_positions_with_their_stops_fit_one_screen():

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeAlias
 
 from swingtrader.adapters.m002_trading import m002_trading
+from swingtrader.adapters.m003_learning import m003_learning
 from swingtrader.errors import ConfigurationError
 from swingtrader.files import FILE_MODE, unused_path
 
@@ -48,7 +49,7 @@ def m001_trials(connection: sqlite3.Connection) -> None:
     connection.execute("CREATE INDEX trials_by_data ON trials (data_sha256)")
 
 
-MIGRATIONS: tuple[Migration, ...] = (m001_trials, m002_trading)
+MIGRATIONS: tuple[Migration, ...] = (m001_trials, m002_trading, m003_learning)
 """In the order of their numbers, which start at 1."""
 
 

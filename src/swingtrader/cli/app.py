@@ -6,10 +6,11 @@ import os
 import signal
 import sys
 from dataclasses import dataclass
-from pathlib import Path  # noqa: TC003 - typer reads it
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup, TyperOption
 from typer.exceptions import TyperException
 
 from swingtrader import __version__
@@ -19,6 +20,7 @@ from swingtrader.errors import (
     ConfigurationError,
     CredentialsRefused,
     DataError,
+    HubUnreachable,
     LockHeld,
     SwingtraderError,
     UsageError,
@@ -33,6 +35,7 @@ EXIT_CODES: dict[type[SwingtraderError], int] = {
     UsageError: 2,
     DataError: 65,
     BrokerError: 69,
+    HubUnreachable: 69,
     LockHeld: 75,
     CredentialsRefused: 77,
     ConfigurationError: 78,
@@ -45,11 +48,39 @@ JSON_HELP = "Print one JSON object on stdout and nothing else."
 AsJson = Annotated[bool, typer.Option("--json", help=JSON_HELP)]
 """Understood after a command as well as before it."""
 
+
+class _PathOption(TyperOption):
+    """A path as it was typed, or None.
+
+    typer builds a converter also for what was not given, and loads pydantic for it: a quarter of
+    what `status` takes.
+    """
+
+    def process_value(self, ctx: Any, value: Any) -> Path | None:  # noqa: ARG002 - typer's own
+        """Convert without typer."""
+        return None if value is None else Path(value)
+
+
+class _Root(TyperGroup):
+    """The program, whose own options are flags and paths."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for option in self.params:
+            if isinstance(option, TyperOption) and not option.is_flag:
+                option.__class__ = _PathOption
+
+
 app = typer.Typer(
     name="swingtrader",
+    cls=_Root,
     add_completion=False,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        # A flag with a value needs no converter; typer gives --help none. See `_PathOption`.
+        "default_map": {"help": False, "status": {"help": False}},
+    },
 )
 
 

@@ -11,7 +11,6 @@ unattended, and one that always complains is soon ignored.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from swingtrader.commands.status_rows import (
@@ -19,9 +18,11 @@ from swingtrader.commands.status_rows import (
     as_seen,
     halt_row,
     job_row,
+    model_row,
     order_row,
     position_row,
     regime_row,
+    worth_row,
 )
 from swingtrader.core.new_york import session_at
 from swingtrader.core.orders import IntentState
@@ -30,7 +31,7 @@ from swingtrader.environment import Mode
 from swingtrader.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from datetime import datetime
 
     from swingtrader.adapters.store import Store
@@ -45,6 +46,10 @@ UNSETTLED = "is unknown, and no run since has settled it"
 
 _ALARMS = (SOLD_SHORT, BLOCKED, DAMAGED, UNSETTLED)
 """What marks a warning as in need of a person; the first and the third may come from a run."""
+
+RANKER = "ranker"
+MAXIMUM_AGE_DAYS = 21.0
+"""Both those of ``live_signals``, which imports numpy; a test holds them together."""
 
 _TRADING_COMMANDS = ("decide", "risk-check")
 
@@ -124,23 +129,19 @@ def status_report(
         "jobs": [
             job_row(store, name, asof, seen_clock, expects_timers=expects_timers) for name in JOBS
         ],
-        "models": [
-            {
-                "family": model.family,
-                "version": model.version,
-                "age_days": round((asof - model.trained_at) / timedelta(days=1), 1),
-            }
-            for model in store.models.all()
-        ],
+        "models": [model_row(model, asof) for model in store.models.all()],
+        "signal_worth": [worth_row(row) for row in store.worth.latest()],
         "halts": [
             halt_row(halt)
             for halt in store.halts.active(None if live is None else session_at(live.clock))
         ],
     }
+    stored = tuple(_stored_warnings(store))
     warnings = [
-        *_stored_warnings(store),
+        *stored,
         *_about_the_mode(report, None if last is None else (last.command, last.mode)),
         *_about_the_regime(report["regime"], seen_clock),
+        *_about_the_ranker(report["models"], stored),
         *_about_unsettled(store, seen_clock),
         *_about_the_broker(live),
         *_troubles(report),
@@ -212,6 +213,20 @@ def _about_the_regime(regime: Mapping[str, Any], clock: MarketClock | None) -> I
         yield "no regime is stored: exposure is kept low until swingtrader regime has run"
     elif regime["stale"]:
         yield f"the regime is that of {regime['session']}; swingtrader regime has not run since"
+
+
+def _about_the_ranker(
+    models: Iterable[Mapping[str, Any]], stored: Collection[str]
+) -> Iterator[str]:
+    """Whether it is too old to buy by, unless the last `decide` has said so."""
+    for model in models:
+        named = f"{RANKER} {model['version']} is "
+        too_old = model["family"] == RANKER and model["age_days"] > MAXIMUM_AGE_DAYS
+        if too_old and not any(line.startswith(named) for line in stored):
+            yield (
+                f"{named}{model['age_days']:.1f} days old, more than {MAXIMUM_AGE_DAYS:g}: "
+                "nothing will be bought until it is trained anew"
+            )
 
 
 def _about_unsettled(store: Store, clock: MarketClock | None) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The parts of a status as plain values: positions, orders, halts, the regime, the jobs.
+"""The parts of a status as plain values: positions, orders, halts, models, the regime, the jobs.
 
 Positions come from two sources, the store's memory or the broker's word now, and look alike.
 Whatever is not known is None. Nothing here imports numpy: `status` must answer at once.
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date, datetime
 
-    from swingtrader.adapters.store import Halt, Store
+    from swingtrader.adapters.store import Halt, ModelRow, Store, WorthRow
     from swingtrader.core.orders import BrokerOrder
     from swingtrader.core.portfolio import BrokerPosition, MarketClock, TrackedPosition
 
@@ -154,6 +154,33 @@ def halt_row(halt: Halt) -> dict[str, Any]:
     }
 
 
+def model_row(model: ModelRow, asof: datetime) -> dict[str, Any]:
+    """One of ``models``."""
+    return {
+        "family": model.family,
+        "version": model.version,
+        "age_days": round((asof - model.trained_at) / timedelta(days=1), 1),
+        "validation": dict(model.validation),
+    }
+
+
+def worth_row(row: WorthRow) -> dict[str, Any]:
+    """One of ``signal_worth``."""
+    worth = row.worth
+    return {
+        "signal": worth.signal,
+        "sharpe_change": worth.sharpe_change,
+        "low": worth.low,
+        "high": worth.high,
+        "ic_mean": _finite(worth.ic_mean),
+        "ic_t": _finite(worth.ic_t),
+        "is_distinguishable": worth.is_distinguishable,
+        "first_session": row.first_session.isoformat(),
+        "last_session": row.last_session.isoformat(),
+        "recorded_at": row.recorded_at.isoformat(),
+    }
+
+
 def regime_row(store: Store, last_clock: tuple[MarketClock, date] | None) -> dict[str, Any]:
     """``regime``: the latest that is stored.
 
@@ -226,6 +253,10 @@ def _unprotected_qty(held: Held) -> Decimal:
 
 def _level(entry_price: Decimal | None, ratio: float | None) -> float | None:
     return None if entry_price is None or ratio is None else round(float(entry_price) * ratio, 4)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _number(value: Decimal | None) -> float | None:

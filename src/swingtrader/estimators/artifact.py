@@ -1,8 +1,10 @@
 """Reading the model store: what is installed, which version serves, and whether it is intact.
 
 A version is a directory ``<models>/<family>/<version>/`` of plain files with a ``manifest.json``
-that gives each file's SHA-256. The version in use is the one named in the text file
-``<models>/<family>/serving``, so one atomic rename changes it and no link has to be followed.
+that gives each file's SHA-256. The text file ``<models>/<family>/serving`` names the version in
+use in its first line and, below it, those that served before: one file, so that one atomic
+rename promotes or rolls back, and no link has to be followed. Should the version in use turn out
+damaged, the next line that is intact serves, and it is said.
 
 Only files the manifest lists are ever handed out, and only with the content it lists. The
 digests guard against damage and half-finished copies; whoever can write to the store can also
@@ -11,72 +13,50 @@ write a manifest, so safety rests on the formats, none of which can carry code.
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date
-from typing import TYPE_CHECKING, Annotated, TypeAlias
-
-from pydantic import AwareDatetime, Field, FiniteFloat, TypeAdapter, ValidationError
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from swingtrader.errors import FileDataError
+from swingtrader.estimators.manifest import (
+    MANIFEST,
+    another,
+    is_plain,
+    read_manifest,
+    remedy,
+    require_plain,
+    unreadable,
+)
+from swingtrader.files import file_sha256
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-MANIFEST = "manifest.json"
+    from swingtrader.estimators.manifest import Manifest
+
 POINTER = "serving"
 
-_PLAIN_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"  # one path component, never hidden, no ".."
-Name: TypeAlias = Annotated[str, Field(pattern=_PLAIN_NAME)]
-Sha256: TypeAlias = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Instant: TypeAlias = AwareDatetime
-SessionSpan: TypeAlias = tuple[date, date]
-Versions: TypeAlias = Mapping[str, str]
-Figures: TypeAlias = Mapping[str, FiniteFloat]
-Digests: TypeAlias = Mapping[Name, Sha256]
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """The content of ``manifest.json``; keys not named here are ignored.
-
-    Attributes
-    ----------
-    created_at : aware datetime
-    sha256 : mapping of file name to hexadecimal digest
-        Every file of the artefact but the manifest itself.
-    library_versions : mapping of distribution name to version
-    validation : mapping of figure to value
-        What the version was judged by before it was installed.
-    training_sessions : pair of dates, optional
-        First and last session trained on; absent for a model trained elsewhere.
-    source : str, optional
-        Where a model trained elsewhere comes from.
-    data_sha256 : str, optional
-        Digest of the bars trained on.
-    seed : int, optional
-    """
-
-    family: Name
-    version: Name
-    created_at: Instant
-    sha256: Digests
-    library_versions: Versions
-    validation: Figures
-    training_sessions: SessionSpan | None = None
-    source: str | None = None
-    data_sha256: Sha256 | None = None
-    seed: int | None = None
+SERVED_KEPT = 3
+"""Versions a pointer names: the one in use and two that served before it."""
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """One installed version of a model."""
+    """One installed version of a model.
+
+    Attributes
+    ----------
+    verified : bool
+        Whether every file has been read through already, which is then not done again.
+    """
 
     directory: Path
     manifest: Manifest
+    verified: bool = field(default=False, compare=False)
+
+    @property
+    def version(self) -> str:
+        """Name of the version."""
+        return self.manifest.version
 
     def path(self, name: str) -> Path:
         """Path of a listed file, read through once to see that it is what was installed.
@@ -90,24 +70,55 @@ class Artifact:
         expected = self.manifest.sha256.get(name)
         if expected is None:
             raise FileDataError(
-                self.directory / MANIFEST, f"does not list {name}; {_remedy(self.directory)}"
+                self.directory / MANIFEST, f"does not list {name}; {remedy(self.directory)}"
             )
+        if self.verified:
+            return path
         try:
-            with path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+            found = file_sha256(path)
         except OSError as error:
-            raise _unreadable(path, error, self.directory) from error
+            raise unreadable(path, error, self.directory) from error
         if found != expected:
             raise FileDataError(
-                path, f"is not the file that was installed (SHA-256); {_remedy(self.directory)}"
+                path, f"is not the file that was installed (SHA-256); {remedy(self.directory)}"
             )
         return path
 
+    def intact(self) -> Artifact:
+        """Read every listed file through, and return the version as verified.
 
-def serving_artifact(models_dir: Path, family: str) -> Artifact | None:
-    """Return the serving version of `family`; None when no pointer is there.
+        Raises
+        ------
+        FileDataError
+            A file is missing or altered.
+        """
+        for name in self.manifest.sha256:
+            self.path(name)
+        return replace(self, verified=True)
 
-    Reads the pointer and the manifest; the files themselves are checked as they are asked for.
+
+@dataclass(frozen=True)
+class Serving:
+    """What serves, and what a person should know about it.
+
+    Attributes
+    ----------
+    artifact : Artifact or None
+        Verified; None where nothing was ever promoted, and where nothing promoted is intact.
+    doubts : tuple of str
+        A sentence for each version that should serve before it and cannot: which file, what is
+        wrong with it, what to do, and what serves until then.
+    """
+
+    artifact: Artifact | None
+    doubts: tuple[str, ...] = ()
+
+
+def serving(models_dir: Path, family: str) -> Serving:
+    """Return the version of `family` that serves: the latest promoted one that is intact.
+
+    Every file of it is read through. A damaged store is no error here: whoever asks must be able
+    to go on, with the version before or with none.
 
     Parameters
     ----------
@@ -120,26 +131,102 @@ def serving_artifact(models_dir: Path, family: str) -> Artifact | None:
     ------
     ValueError
         `family` is not a plain name.
+    """
+    found: Artifact | None = None
+    doubts = []
+    try:
+        for version in served_versions(models_dir, family):
+            try:
+                found = installed_artifact(models_dir, family, version).intact()
+                break
+            except FileDataError as error:
+                doubts.append(str(error))
+    except FileDataError as error:
+        doubts.append(str(error))
+    until_then = "none serves" if found is None else f"version {found.version} serves"
+    return Serving(found, tuple(f"{doubt}; until then {until_then}" for doubt in doubts))
+
+
+def served_versions(models_dir: Path, family: str) -> tuple[str, ...]:
+    """Return what the pointer of `family` names: the version in use, then those before it.
+
+    Parameters
+    ----------
+    models_dir : Path
+        The model store, which need not exist.
+    family : str
+
+    Returns
+    -------
+    tuple of str
+        Each once, newest first, `SERVED_KEPT` at most; empty when no pointer is there.
+
+    Raises
+    ------
+    ValueError
+        `family` is not a plain name.
     FileDataError
-        The pointer does not name a version, or the version's manifest is missing or malformed.
+        The pointer cannot be read, or a line of it names no version.
     """
     require_plain(family)
     pointer = models_dir / family / POINTER
     try:
-        version = pointer.read_bytes().decode("ascii", errors="replace").strip()
+        text = pointer.read_bytes().decode("ascii", errors="replace")
     except FileNotFoundError:
-        return None
+        return ()
     except OSError as error:
         raise FileDataError(
             pointer, f"cannot be read ({error.strerror}); it must be a file naming a version"
         ) from error
-    if not _is_plain(version):
+    versions = [line.strip() for line in text.strip().split("\n")]
+    if not all(map(is_plain, versions)):
         raise FileDataError(
             pointer,
-            "does not name a version; write the name of an installed one into it, "
-            "or remove it to go on without this model",
+            f"does not name a version; {another(family)}, or remove it to go on without this "
+            "model",
         )
-    return installed_artifact(models_dir, family, version)
+    return tuple(dict.fromkeys(versions))[:SERVED_KEPT]
+
+
+def serving_artifact(models_dir: Path, family: str) -> Artifact | None:
+    """Return the version in use of `family` and no other; None when no pointer is there.
+
+    Reads the pointer and the manifest; the files themselves are checked as they are asked for.
+
+    Raises
+    ------
+    ValueError
+        `family` is not a plain name.
+    FileDataError
+        The pointer does not name a version, or the version's manifest is missing or malformed.
+    """
+    versions = served_versions(models_dir, family)
+    return installed_artifact(models_dir, family, versions[0]) if versions else None
+
+
+def families(models_dir: Path) -> tuple[str, ...]:
+    """Families of the store in alphabetical order: directories with a pointer or a version.
+
+    Other directories, such as a cache, are none of them.
+    """
+    return tuple(
+        path.name
+        for path in _visible_directories(models_dir)
+        if (path / POINTER).exists()
+        or any((version / MANIFEST).exists() for version in _visible_directories(path))
+    )
+
+
+def version_names(models_dir: Path, family: str) -> tuple[str, ...]:
+    """Versions of a family in alphabetical order, intact or not.
+
+    Raises
+    ------
+    ValueError
+        `family` is not a plain name.
+    """
+    require_plain(family)
+    return tuple(path.name for path in _visible_directories(models_dir / family))
 
 
 def installed_artifact(models_dir: Path, family: str, version: str) -> Artifact:
@@ -155,44 +242,10 @@ def installed_artifact(models_dir: Path, family: str, version: str) -> Artifact:
     for name in (family, version):
         require_plain(name)
     directory = models_dir / family / version
-    return Artifact(directory, _manifest(directory, family))
+    return Artifact(directory, read_manifest(directory, family))
 
 
-def require_plain(name: str) -> None:
-    """Raise ValueError where `name` could be anything but one visible component of a path."""
-    if not _is_plain(name):
-        raise ValueError(f"{name!r} is not a plain name")
-
-
-def _manifest(directory: Path, family: str) -> Manifest:
-    path = directory / MANIFEST
-    try:
-        manifest = TypeAdapter(Manifest).validate_json(path.read_bytes(), strict=True)
-    except OSError as error:
-        raise _unreadable(path, error, directory) from error
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        what = f"{where}: {first['msg']}" if where else first["msg"]
-        raise FileDataError(path, f"is not a manifest ({what}); {_remedy(directory)}") from error
-    if (manifest.family, manifest.version) != (family, directory.name):
-        raise FileDataError(
-            path,
-            f"belongs to version {manifest.version} of {manifest.family}; {_remedy(directory)}",
-        )
-    return manifest
-
-
-def _is_plain(name: str) -> bool:
-    return re.fullmatch(_PLAIN_NAME, name) is not None
-
-
-def _unreadable(path: Path, error: OSError, directory: Path) -> FileDataError:
-    return FileDataError(path, f"cannot be read ({error.strerror}); {_remedy(directory)}")
-
-
-def _remedy(directory: Path) -> str:
-    return (
-        f"install {directory.parent.name} version {directory.name} again, "
-        f"or name another version in {directory.parent / POINTER}"
-    )
+def _visible_directories(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return []
+    return sorted(each for each in path.iterdir() if is_plain(each.name) and each.is_dir())

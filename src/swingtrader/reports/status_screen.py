@@ -13,6 +13,7 @@ from rich.console import Group
 from rich.padding import Padding
 from rich.table import Table
 
+from swingtrader.reports.models_table import validation_words
 from swingtrader.reports.reason_sentences import halt_sentence
 from swingtrader.reports.screen_text import (
     DOT,
@@ -203,12 +204,32 @@ class _Screen:
 
     def _models(self) -> list[RenderableType]:
         rows = [
-            (model["family"], model["version"], f"{number(model['age_days'], 1)} days")
+            (
+                model["family"],
+                model["version"],
+                f"{number(model['age_days'], 1)} days",
+                validation_words(model["validation"]),
+            )
             for model in self._report["models"]
         ]
         if not rows:
-            return ["", self._line("Models: none in use")]
-        return ["", self._table(("Model", "Version", "Age"), rows)]
+            return ["", self._line("Models: none in use"), *self._worthless()]
+        headings = ("Model", "Version", "Age", "Validation")
+        return ["", self._table(headings, rows), *self._worthless()]
+
+    def _worthless(self) -> list[RenderableType]:
+        """Signals that a backtest could not tell from noise: no warning, but to be known."""
+        worth: Sequence[Mapping[str, Any]] = self._report["signal_worth"]
+        if not worth:
+            return []
+        period = f"in the backtest to {worth[0]['last_session']}"
+        idle = [each["signal"] for each in worth if not each["is_distinguishable"]]
+        told = (
+            f"No measurable worth {period}: {', '.join(idle)}"
+            if idle
+            else f"Every signal has measurable worth {period}"
+        )
+        return [self._line(told, "dim")]
 
     def _notes(self) -> list[RenderableType]:
         """Halts and warnings, which come last: the eye rests where the prompt is."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from swingtrader.adapters.store import DecisionRow, Store, Trial
 from swingtrader.core.orders import BrokerOrder, Intent, IntentState, OrderType, Purpose
 from swingtrader.core.portfolio import Execution, MarketClock, ShareSplit, TrackedPosition
+from swingtrader.core.worth import SignalWorth
 
 NOW = datetime(2025, 3, 14, 15, 9, 26, tzinfo=UTC)
 OLD = NOW - timedelta(days=200)
@@ -39,6 +40,7 @@ INTENT = Intent(
     run_id="r1",
     written_at=NOW,
 )
+WORTH = [SignalWorth(name, 0.1, -0.1, 0.2, 0.01, 1.0) for name in ("rl", "quant")]
 TRIAL = Trial("f1", NOW, "backtest", "c1", "d1", 7, SESSION, SESSION, 2, 0.1, 0.2, 0.3, 4, "{}")
 
 
@@ -64,13 +66,16 @@ WRITES = (
     lambda store: store.halts.add("by_hand", NOW),
     lambda store: store.halts.add("by_hand", NOW, flatten=True),
     lambda store: store.halts.lift_all(NOW),
-    lambda store: store.regimes.save_model(SESSION, SESSION, b"model", NOW),
     lambda store: store.regimes.record(SESSION, 0.5, "high_volatility", NOW),
     lambda store: store.ranges.record(SESSION, {"KO": 0.01, "PEP": 0.02}, NOW),
     lambda store: store.scans.record(SESSION, [("KO", 1, 0.9), ("PEP", 2, 0.8)]),
     lambda store: store.scans.record(SESSION, [("V", 1, 0.7)]),
     lambda store: _decided(store, "r1", NOW),
     lambda store: store.models.record("ranker", "v1", NOW, NOW),
+    lambda store: store.sentiment.record("m1", {"00" * 32: 0.5, "01" * 32: -0.5}, NOW),
+    lambda store: store.sentiment.record("m1", {"02" * 32: 0.5, "01" * 32: 0.1}, NOW, keep=2),
+    lambda store: store.worth.replace(WORTH, (SESSION, SESSION), NOW),
+    lambda store: store.worth.replace(WORTH[1:], (SESSION, SESSION), NOW),
     lambda store: store.trials.record(TRIAL),
     lambda store: store.runs.finish("r1", NOW, 0, {"orders": []}, None, ["careful"]),
 )

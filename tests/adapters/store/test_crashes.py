@@ -66,6 +66,7 @@ def test_a_process_killed_anywhere_in_a_write_leaves_all_of_it_or_nothing(histor
         assert content(state_dir / STORE_NAME) == contents[number + was_done], (number, statement)
 
 
+BEFORE = f"{2**255:064x}"
 FULL_DISK = """
 import resource, sys
 from pathlib import Path
@@ -78,7 +79,7 @@ with Store.open(Path(sys.argv[1]), now=NOW) as store:
     try:
         for number in range(10_000):
             store.observe(POSITIONS[:1], [], [], NOW)
-            store.regimes.save_model(NOW.date(), NOW.date(), b"x" * 100_000, NOW)
+            store.sentiment.record("model", {f"{n:064x}": 0.5 for n in range(2_000)}, NOW)
     except ConfigurationError as error:
         print(error)
 """
@@ -87,7 +88,7 @@ with Store.open(Path(sys.argv[1]), now=NOW) as store:
 def test_a_file_that_cannot_grow_is_an_error_in_one_line_and_spoils_nothing(tmp_path):
     with Store.open(tmp_path, now=NOW) as store:
         store.trials.record(TRIAL)
-        store.regimes.save_model(NOW.date(), NOW.date(), b"before", NOW)
+        store.sentiment.record("model", {BEFORE: -0.5}, NOW)
     ended = subprocess.run(
         [sys.executable, "-c", FULL_DISK, str(tmp_path)],
         cwd=Path(__file__).parents[3],
@@ -102,5 +103,5 @@ def test_a_file_that_cannot_grow_is_an_error_in_one_line_and_spoils_nothing(tmp_
         assert store.moved_aside is None
         assert store.trials.all() == (TRIAL,)
         assert list(store.positions.all()) == ["KO"]
-        assert store.regimes.model().content == b"before"
-        store.regimes.save_model(NOW.date(), NOW.date(), b"x" * 100_000, NOW)
+        assert store.sentiment.scores("model", [BEFORE]) == {BEFORE: -0.5}
+        store.sentiment.record("model", {BEFORE: 0.5}, NOW)

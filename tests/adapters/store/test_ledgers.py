@@ -12,7 +12,6 @@ from swingtrader.adapters.store import (
     RegimeRow,
     ScanRow,
     Store,
-    StoredRegimeModel,
 )
 from swingtrader.adapters.store.ranges import SESSIONS_KEPT
 from swingtrader.core.regime import regime_label
@@ -48,25 +47,6 @@ def test_any_other_account_is_refused_and_named_by_its_ending(store):
 
 
 # --- regimes ----------------------------------------------------------------------------------
-
-
-@round_trips
-@given(model=st.builds(StoredRegimeModel, SESSIONS, SESSIONS, st.binary(), INSTANTS))
-def test_a_regime_model_comes_back_to_the_last_byte(long_lived_store, model):
-    with long_lived_store._database.writing() as connection:  # noqa: SLF001 - to begin anew
-        connection.execute("DELETE FROM regime_models")
-    long_lived_store.regimes.save_model(
-        model.week, model.first_session, model.content, model.fitted_at
-    )
-    assert long_lived_store.regimes.model() == model
-
-
-def test_the_regime_model_is_that_of_the_latest_week_as_last_fitted(store):
-    assert store.regimes.model() is None
-    store.regimes.save_model(SESSION, SESSION - DAY, b"first", NOW)
-    store.regimes.save_model(SESSION, SESSION - 2 * DAY, b"again", LATER)
-    store.regimes.save_model(SESSION - 7 * DAY, SESSION, b"a week before", LATER + DAY)
-    assert store.regimes.model() == StoredRegimeModel(SESSION, SESSION - 2 * DAY, b"again", LATER)
 
 
 @round_trips

@@ -1,4 +1,4 @@
-"""The fitted regime model of each week, and the regime of each session."""
+"""The regime of each session."""
 
 from __future__ import annotations
 
@@ -24,28 +24,6 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class StoredRegimeModel:
-    """Parameters of a fitted model.
-
-    Attributes
-    ----------
-    week : date
-        What names the week it was fitted for.
-    first_session : date
-        First session that it was fitted on.
-    content : bytes
-        The parameters, in the format of who fits them.
-    fitted_at : datetime
-        Aware, UTC.
-    """
-
-    week: date
-    first_session: date
-    content: bytes
-    fitted_at: datetime
-
-
-@dataclass(frozen=True)
 class RegimeRow:
     """The regime that a session is decided in.
 
@@ -65,13 +43,6 @@ class RegimeRow:
     recorded_at: datetime
 
 
-_SAVE_MODEL = insertion(
-    "regime_models",
-    columns(StoredRegimeModel),
-    "ON CONFLICT (week) DO UPDATE SET first_session = excluded.first_session, "
-    "content = excluded.content, fitted_at = excluded.fitted_at",
-)
-_MODEL = selection("regime_models", columns(StoredRegimeModel), "ORDER BY week DESC LIMIT 1")
 _RECORD = insertion(
     "regimes",
     columns(RegimeRow),
@@ -81,30 +52,16 @@ _RECORD = insertion(
 _LATEST = selection("regimes", columns(RegimeRow), "ORDER BY session DESC LIMIT 1")
 _OF = selection("regimes", columns(RegimeRow), "WHERE session = ?")
 _READERS: Readers = {
-    "week": session_of,
-    "first_session": session_of,
-    "fitted_at": instant_of,
     "session": session_of,
     "recorded_at": instant_of,
 }
 
 
 class Regimes:
-    """Regime models by week and regimes by session; a second one replaces the first."""
+    """Regimes by session; a second one replaces the first."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-
-    def save_model(self, week: date, first_session: date, content: bytes, at: datetime) -> None:
-        """Keep the model of a week."""
-        row = cells(week=week, first_session=first_session, content=content, fitted_at=at)
-        with self._database.writing() as connection:
-            connection.execute(_SAVE_MODEL, row)
-
-    def model(self) -> StoredRegimeModel | None:
-        """Model of the latest week; None when there is none."""
-        row = self._database.row(_MODEL)
-        return None if row is None else StoredRegimeModel(**read(row, _READERS))
 
     def record(self, session: date, p_high_volatility: float, label: str, at: datetime) -> None:
         """Keep the regime that `session` is decided in.

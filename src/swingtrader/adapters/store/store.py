@@ -18,7 +18,9 @@ from swingtrader.adapters.store.ranges import Ranges
 from swingtrader.adapters.store.regimes import Regimes
 from swingtrader.adapters.store.runs import Runs
 from swingtrader.adapters.store.scans import Scans
+from swingtrader.adapters.store.sentiment import Sentiment
 from swingtrader.adapters.store.trials import Trials
+from swingtrader.adapters.store.worth import Worth
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -70,7 +72,9 @@ class Store:
         self.regimes = Regimes(self._database)
         self.runs = Runs(self._database)
         self.scans = Scans(self._database)
+        self.sentiment = Sentiment(self._database)
         self.trials = Trials(self._database)
+        self.worth = Worth(self._database)
 
     @classmethod
     def open(cls, state_dir: Path, *, now: datetime, checked: bool = True) -> Self:

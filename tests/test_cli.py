@@ -107,8 +107,6 @@ def test_the_module_is_the_command(argument):
         (("backtest", "--end", "2019-02-29"), "'--end': '2019-02-29' is no date"),
         (("backtest", "--start", "2016-07-01", "--end", "2016-06-30"), "lies after --end"),
         (("backtest", "--rl", "sometimes"), "'--rl': .*'off', 'frozen', 'walk-forward'"),
-        (("backtest", "--rl", "frozen"), "--rl frozen: this version has no agents"),
-        (("backtest", "--rl", "walk-forward"), "--rl walk-forward: this version has no agents"),
     ],
 )
 def test_a_mistake_of_usage_exits_2(swingtrader, tmp_path, monkeypatch, arguments, said):
@@ -161,7 +159,7 @@ def test_a_database_of_a_newer_program_exits_78_and_stays(backtest, tmp_path):
 
 def test_a_lock_that_another_process_holds_exits_75(backtest, tmp_path, monkeypatch):
     # The wait itself is tested with the lock; ten seconds of it are nothing to learn from.
-    monkeypatch.setattr("swingtrader.commands.backtest_judgement.LOCK_WAIT_SECONDS", 0.05)
+    monkeypatch.setattr("swingtrader.commands.backtest_store.LOCK_WAIT_SECONDS", 0.05)
     with subprocess.Popen(
         [sys.executable, "-c", HOLD_THE_LOCK, str(tmp_path / "state")],
         stdin=subprocess.PIPE,
@@ -197,6 +195,7 @@ def test_every_kind_of_error_has_an_exit_code():
         "UsageError": 2,
         "DataError": 65,
         "BrokerError": 69,
+        "HubUnreachable": 69,
         "LockHeld": 75,
         "CredentialsRefused": 77,
         "ConfigurationError": 78,

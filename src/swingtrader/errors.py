@@ -119,5 +119,28 @@ class OrderRefused(BrokerError):  # noqa: N818 - an answer, not a mistake
         return f"the broker refused ({self.kind}): {self.message}"
 
 
+class HubUnreachable(SwingtraderError):  # noqa: N818 - a state of affairs, not a mistake
+    """No usable answer from the hub of models: nobody must act, a later try may succeed.
+
+    Parameters
+    ----------
+    name : str
+        The model asked for.
+    what : str
+        Kind of failure; the library's own words name hosts and run over lines.
+    """
+
+    def __init__(self, name: str, what: str) -> None:
+        self.name = name
+        self.what = what
+        super().__init__(name, what)
+
+    def __str__(self) -> str:
+        return (
+            f"the hub gave no usable answer about {self.name} ({self.what}); try again later, or "
+            "fetch it elsewhere and use --from"
+        )
+
+
 class CredentialsRefused(SwingtraderError):  # noqa: N818 - an answer, not a mistake
     """The broker does not accept the keys: the operator must change them."""

@@ -280,6 +280,11 @@ def test_a_tokenizer_that_is_no_json_object_is_refused(install, text):
         HeadlineScorer.load(install(tokenizer=text))
 
 
+def test_json_that_is_no_tokenizer_is_refused(install):
+    with pytest.raises(DataError, match=r"tokenizer\.json: no tokenizer"):
+        HeadlineScorer.load(install(tokenizer='{"model": 1}'))
+
+
 @pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "config.json"])
 def test_one_altered_byte_is_refused(install, name):
     artifact = install()
@@ -301,7 +306,7 @@ def test_weights_beside_the_model_that_no_manifest_lists_are_not_opened(install,
     )
     artifact = install(model=(tmp_path / "model.onnx").read_bytes())
     (tmp_path / "weights.bin").rename(artifact.directory / "weights.bin")
-    with pytest.raises(DataError, match=r"model\.onnx: onnxruntime refuses it"):
+    with pytest.raises(DataError, match=r"model\.onnx: its weights must be inside it"):
         HeadlineScorer.load(artifact)
 
 

@@ -270,6 +270,36 @@ def filtered_probabilities(
     return np.array(rows, dtype=np.float64).reshape(len(rows), k)
 
 
+def predictive_log_likelihood(features: FloatArray, model: RegimeModel) -> FloatArray:
+    """Log density of each session's features as the sessions before it foretell them.
+
+    What a regime model is worth on sessions it was not fitted to: Hamilton (1989), whose sum
+    over the rows is the log likelihood of the series.
+
+    Parameters
+    ----------
+    features : ndarray of shape (T, F)
+    model : RegimeModel
+
+    Returns
+    -------
+    ndarray of shape (T,)
+        NaN in the rows that have any NaN.
+
+    Raises
+    ------
+    ValueError
+        `features` is not of shape (T, F), or a row is impossible under every regime.
+    """
+    density = log_likelihood(features, model)
+    filtered = filtered_probabilities(density, model.startprob, model.transmat)
+    predicted = np.vstack([model.startprob, filtered[:-1] @ model.transmat])
+    # A regime that cannot be reached has log 0; rows that are NaN stay so.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        joint = np.log(predicted) + density
+        return frozen(np.logaddexp.reduce(joint, axis=1))
+
+
 def exposure_scale(p_high_volatility: float) -> float:
     """Share of the usual exposure to take: 1 - 0.3 p, and 0.7 where p is absent (NaN).
 

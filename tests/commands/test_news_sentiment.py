@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 
+from swingtrader.adapters.store import Store
 from swingtrader.commands.news_sentiment import news_sentiment
 from swingtrader.errors import DataError
 
 OPENS = np.array(["2016-08-01T13:30", "2016-08-02T13:30", "2016-08-08T13:30"], "datetime64[s]")
 SYMBOLS = ("AAPL", "MSFT")
+NOW = datetime(2020, 1, 1, tzinfo=UTC)
 # What the model of the tests says: a word adds 2 to one of three logits.
 BEATS = (math.exp(2) - 1) / (math.exp(2) + 2)
 MISSES = -BEATS
@@ -25,13 +28,19 @@ def models(install_finbert, tmp_path_factory):
 
 
 @pytest.fixture
-def sentiment(models, tmp_path):
+def cache(tmp_path):
+    with Store.open(tmp_path / "state", now=NOW) as store:
+        yield store.sentiment
+
+
+@pytest.fixture
+def sentiment(models, cache, tmp_path):
     """Return the sentiment of some lines of news."""
 
     def of(*lines, models_dir=models):
         path = tmp_path / "news.csv"
         path.write_text("\n".join(["ts,symbols,headline", *lines]) + "\n")
-        return news_sentiment(path, models_dir, OPENS, SYMBOLS)
+        return news_sentiment(path, models_dir, OPENS, SYMBOLS, cache=cache, at=NOW)
 
     return of
 
@@ -125,6 +134,17 @@ def test_a_damaged_model_is_refused(sentiment, install_finbert, tmp_path):
         sentiment("2016-08-01T12:00Z,AAPL,Apple beats", models_dir=tmp_path)
 
 
-def test_a_file_that_is_none_is_refused(models, tmp_path):
+def test_what_was_scored_before_needs_no_model_any_more(sentiment, install_finbert, tmp_path):
+    directory = install_finbert(tmp_path)
+    lines = ("2016-08-01T12:00Z,AAPL,Apple beats", "2016-08-01T11:00Z,AAPL,Apple misses")
+    first, _ = sentiment(*lines, models_dir=tmp_path)
+    (directory / "model.onnx").write_bytes(b"cut short")
+    again, _ = sentiment(*lines, models_dir=tmp_path)
+    assert np.array_equal(first, again, equal_nan=True)
+    with pytest.raises(DataError, match=r"model.onnx"):
+        sentiment(*lines, "2016-08-01T12:30Z,AAPL,News", models_dir=tmp_path)
+
+
+def test_a_file_that_is_none_is_refused(models, cache, tmp_path):
     with pytest.raises(DataError, match=r"none.csv: cannot be read"):
-        news_sentiment(tmp_path / "none.csv", models, OPENS, SYMBOLS)
+        news_sentiment(tmp_path / "none.csv", models, OPENS, SYMBOLS, cache=cache, at=NOW)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from requests import Session
 
     from swingtrader.adapters.alpaca_market_rows import Bar
+    from swingtrader.adapters.alpaca_wire import Wire
     from swingtrader.core.market import Panel
     from swingtrader.core.portfolio import Quote
 
@@ -157,31 +158,40 @@ class AlpacaData:
             Aware; nothing after `asof` is asked for.
         most : int
             Where there are more, the older ones are left out.
+
+        Returns
+        -------
+        tuple of Headline
+            One that names symbols of several requests (of `SYMBOLS_A_REQUEST` each) comes with
+            each of them.
         """
         query = {
-            "symbols": ",".join(symbols),
             "start": written(start),
             "end": written(min(end, self._asof)),
             "sort": "desc",
         }
-        if not symbols or most < 1 or start > min(end, self._asof):
+        if most < 1 or start > min(end, self._asof):
             return ()
         found: list[Headline] = []
-        for row in self._news_rows(query, most):
-            at, words = instant(row, "created_at"), _line(text(row, "headline") or "")
-            if at is not None and at <= self._asof and words:
-                found.append(Headline(at, _symbols(row), words))
-        found.reverse()
-        return tuple(sorted(found, key=lambda headline: headline.at))
+        for group in _groups(symbols):
+            of_group: list[Headline] = []
+            for row in self._news_rows(group, query, most):
+                at, words = instant(row, "created_at"), _line(text(row, "headline") or "")
+                if at is not None and at <= self._asof and words:
+                    of_group.append(Headline(at, _symbols(row), words))
+            found.extend(reversed(of_group))
+        return tuple(sorted(found, key=lambda headline: headline.at)[-most:])
 
-    def _of_symbols(self, path: str, symbols: Sequence[str], query: Json) -> Json:
+    def _of_symbols(
+        self, path: str, symbols: Sequence[str], query: Json, wire: Wire | None = None
+    ) -> Json:
         """Ask about symbols; those that the broker calls invalid are left out and told of."""
         while True:
             asked = [symbol for symbol in symbols if symbol not in self._invalid]
             if not asked:
                 return {}
             try:
-                return self._stocks.row(path, {**query, "symbols": ",".join(asked)})
+                return (wire or self._stocks).row(path, {**query, "symbols": ",".join(asked)})
             except ReadRefused as refused:
                 named = _INVALID.search(refused.message)
                 if named is None or named["symbol"] not in asked:
@@ -205,12 +215,14 @@ class AlpacaData:
                 for row in rows if isinstance(rows, list) else [rows]:
                     yield symbol, row if isinstance(row, Mapping) else {}
 
-    def _news_rows(self, query: Json, most: int) -> Iterator[Json]:
-        asked = self._news.asked("GET", "/news")
+    def _news_rows(self, symbols: Sequence[str], query: Json, most: int) -> Iterator[Json]:
+        path = "/news"
+        asked = self._news.asked("GET", path)
         left = most
 
         def page(token: Json) -> Json:
-            return self._news.row("/news", {**query, **token, "limit": min(left, NEWS_PAGE)})
+            limited = {**query, **token, "limit": min(left, NEWS_PAGE)}
+            return self._of_symbols(path, symbols, limited, self._news)
 
         for answer in _pages(asked, page):
             rows = answer.get("news") or []

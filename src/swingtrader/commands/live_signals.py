@@ -1,23 +1,24 @@
-"""What `decide` can know before it takes the lock: signals from the bars and the serving ranker.
+"""What `decide` can know before it takes the lock: signals from the bars and the models.
 
 The values are those of the backtest's `Known` for the same session, bit by bit, because they are
 computed by the same functions: the session decided in is appended to the bars as a row without
 any, and the last row of what is known before each open is taken. Bars of that session or later
 are cut off first, so a partial bar is never read.
 
-The ranker is served from its export: nothing here imports xgboost.
+Ranker and trading agents are served from their exports: nothing here imports xgboost or torch.
 """
 
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from swingtrader.adapters.calendar import is_session, sessions_between
+from swingtrader.commands.live_agents import FUTURE_TOLERANCE, agents_signal
 from swingtrader.core.arrays import frozen
 from swingtrader.core.factors import FACTORS
 from swingtrader.core.market import Panel
@@ -26,13 +27,15 @@ from swingtrader.core.sizing import TradeRecord
 from swingtrader.core.trees import TreeEnsemble, probability
 from swingtrader.core.walkforward import rankable
 from swingtrader.errors import DataError, FileDataError
-from swingtrader.estimators.artifact import serving_artifact
+from swingtrader.estimators.artifact import serving
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from swingtrader.adapters.bars import Bars
     from swingtrader.config import Strategy
+    from swingtrader.core.agents import Ensemble
     from swingtrader.core.arrays import FloatArray, IntArray
     from swingtrader.core.signals import MarketView
     from swingtrader.estimators.artifact import Artifact
@@ -44,9 +47,6 @@ RECORD_COLUMNS = ("exit_session", "simple_return")
 
 MAXIMUM_AGE_DAYS = 21.0
 """An older ranker blocks entries, by the broker's clock."""
-
-FUTURE_TOLERANCE = timedelta(days=1)
-"""A ranker created later than this after the decision was trained on what is not known yet."""
 
 TOO_OLD = "ranker_too_old"
 FROM_THE_FUTURE = "ranker_from_the_future"
@@ -68,7 +68,7 @@ class LiveSignals:
     probability : ndarray of shape (N,)
         NaN without a ranker, and where a factor is missing.
     signals : ndarray of shape (6, N)
-        Reinforcement learning and sentiment are absent.
+        NaN is absent.
     sector_strength : ndarray of shape (S,)
     close, dollar_volume_usd, atr_fraction : ndarray of shape (N,)
         Of the session before; NaN where that bar is missing.
@@ -102,12 +102,15 @@ class ServingRanker:
     trades : tuple of (date, float)
         Exit session and simple return of the closed trades of its walk-forward record, in the
         order they were closed.
+    validation : mapping of figure to value
+        What it was judged by before it served.
     """
 
     ensemble: TreeEnsemble
     version: str
     created_at: datetime
     trades: tuple[tuple[date, float], ...]
+    validation: Mapping[str, float] = field(default_factory=dict)
 
     def record_before(self, session: date) -> TradeRecord:
         """Trades of the record that closed before `session`."""
@@ -127,27 +130,29 @@ def serving_ranker(
 ) -> tuple[ServingRanker | None, tuple[str, ...]]:
     """Read the serving ranker, with a sentence for whatever keeps it from buying.
 
-    A store without a ranker, or with a damaged one, is no error: exits must go on.
+    A store without a ranker, or with a damaged one, is no error: exits must go on, and the
+    version before serves where there is one.
 
     Parameters
     ----------
     asof : datetime
         Of the decision, aware.
     """
+    found = serving(models_dir, FAMILY)
+    if found.artifact is None:
+        doubts = found.doubts or ("no ranker is installed",)
+        return None, tuple(f"{doubt}: nothing will be bought" for doubt in doubts)
     try:
-        artifact = serving_artifact(models_dir, FAMILY)
-        if artifact is None:
-            return None, ("no ranker is installed: nothing will be bought",)
-        serving = _ranker(artifact)
+        ranker = _ranker(found.artifact)
     except DataError as error:
-        return None, (f"{error}: nothing will be bought",)
+        return None, (*found.doubts, f"{error}: nothing will be bought")
     sentences = {
-        TOO_OLD: f"ranker {serving.version} is {serving.age_days(asof):.1f} days old, more than "
+        TOO_OLD: f"ranker {ranker.version} is {ranker.age_days(asof):.1f} days old, more than "
         f"{MAXIMUM_AGE_DAYS:g}: nothing will be bought until it is trained anew",
-        FROM_THE_FUTURE: f"ranker {serving.version} was created on "
-        f"{serving.created_at.astimezone(UTC):%Y-%m-%d}, later than now: nothing will be bought",
+        FROM_THE_FUTURE: f"ranker {ranker.version} was created on "
+        f"{ranker.created_at.astimezone(UTC):%Y-%m-%d}, later than now: nothing will be bought",
     }
-    return serving, tuple(sentences[halt] for halt in ranker_halts(serving, asof))
+    return ranker, (*found.doubts, *(sentences[halt] for halt in ranker_halts(ranker, asof)))
 
 
 def ranker_halts(serving: ServingRanker | None, asof: datetime) -> tuple[str, ...]:
@@ -168,6 +173,9 @@ def live_signals(
     session: date,
     serving: ServingRanker | None,
     p_high_volatility: float,
+    sentiment: FloatArray | None = None,
+    ensemble: Ensemble | None = None,
+    p_high_path: FloatArray | None = None,
 ) -> LiveSignals:
     """Compute every signal that needs neither account nor quotes.
 
@@ -179,6 +187,12 @@ def live_signals(
     serving : ServingRanker, optional
     p_high_volatility : float
         Filtered to the session before; NaN where unknown.
+    sentiment : ndarray of shape (N,), optional
+        Of the bars' tradable symbols in their order, at the instant decided; None is absent.
+    ensemble : Ensemble, optional
+        The trading agents.
+    p_high_path : ndarray of shape (P,), optional
+        What the agents see of the regime; as for `agents_signal`.
 
     Raises
     ------
@@ -192,13 +206,16 @@ def live_signals(
         ranks[-1] = _probabilities(serving.ensemble, view)
     p_high = np.full(len(panel.sessions), np.nan)
     p_high[-1] = p_high_volatility
+    rl = agents_signal(ensemble, view, p_high_path)
     with_bars = np.flatnonzero(panel.traded.any(axis=1))
     return LiveSignals(
         session=session,
         symbols=view.stocks.symbols,
         sector=frozen(view.sector),
         probability=frozen(ranks[-1]),
-        signals=decision_signals(view, ranks, p_high)[-1],
+        signals=decision_signals(
+            view, ranks, p_high, _in_last_row(sentiment, ranks), _in_last_row(rl, ranks)
+        )[-1],
         sector_strength=before_open(view.strength)[-1],
         close=before_open(view.stocks.close)[-1],
         dollar_volume_usd=before_open(view.dollar_volume_usd)[-1],
@@ -244,6 +261,15 @@ def _probabilities(ensemble: TreeEnsemble, view: MarketView) -> FloatArray:
     return ranks
 
 
+def _in_last_row(values: FloatArray | None, like: FloatArray) -> FloatArray | None:
+    """Panel of the shape of `like` with `values` (N,) as its last row, NaN before."""
+    if values is None:
+        return None
+    rows = np.full(like.shape, np.nan)
+    rows[-1] = values
+    return rows
+
+
 def _ranker(artifact: Artifact) -> ServingRanker:
     path = artifact.path(TREES_FILE)
     try:
@@ -258,7 +284,9 @@ def _ranker(artifact: Artifact) -> ServingRanker:
         )
     manifest = artifact.manifest
     trades = _trades(artifact.path(RECORD_FILE))
-    return ServingRanker(ensemble, manifest.version, manifest.created_at, trades)
+    return ServingRanker(
+        ensemble, manifest.version, manifest.created_at, trades, manifest.validation
+    )
 
 
 def _trades(path: Path) -> tuple[tuple[date, float], ...]:

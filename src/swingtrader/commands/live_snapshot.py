@@ -56,6 +56,8 @@ class Outlook:
         NaN for unknown.
     halts : tuple of str
         Reasons against entries that do not lie in the store.
+    sentiment : mapping
+        Of held symbols that `signals` does not speak of.
     """
 
     signals: LiveSignals | None = None
@@ -63,6 +65,7 @@ class Outlook:
     p_high_volatility: float = math.nan
     record: TradeRecord = field(default_factory=TradeRecord)
     halts: tuple[str, ...] = ()
+    sentiment: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,7 @@ def look(
         signals=np.concatenate(
             [
                 _of(signals, "signals", np.zeros((len(SIGNALS), 0))),
-                np.full((len(SIGNALS), extra), np.nan),
+                _sentiment_alone(outlook, symbols[len(listed) :]),
             ],
             axis=1,
         ),
@@ -212,6 +215,13 @@ def _quotes(
 
 def _of(signals: LiveSignals | None, name: str, nothing: np.ndarray) -> np.ndarray:
     return nothing if signals is None else np.asarray(getattr(signals, name))
+
+
+def _sentiment_alone(outlook: Outlook, symbols: Sequence[str]) -> FloatArray:
+    """Signals of symbols without bars, of which headlines alone can tell."""
+    signals = np.full((len(SIGNALS), len(symbols)), np.nan)
+    signals[SIGNALS.index("sentiment")] = [outlook.sentiment.get(s, math.nan) for s in symbols]
+    return signals
 
 
 def _extended(signals: LiveSignals | None, name: str, extra: int) -> FloatArray:

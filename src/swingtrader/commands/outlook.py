@@ -1,12 +1,14 @@
-"""What `decide` knows before it takes the lock: bars, models, signals.
+"""What `decide` knows before it takes the lock: bars, models, headlines, signals.
 
 Nothing here may keep exits from being looked at. What is missing or damaged is a warning, and
 leaves its signal absent or blocks entries.
+
+Headlines are asked about what is held as well, as the store knows it. Without bars they are not:
+a position is not sold over headlines alone because a file is damaged.
 """
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,24 +16,31 @@ import numpy as np
 from swingtrader.adapters.bars import read_bars
 from swingtrader.adapters.calendar import session_before
 from swingtrader.commands.data_pull import PullOptions, pull
+from swingtrader.commands.live_agents import serving_ensemble
+from swingtrader.commands.live_sentiment import live_sentiment
 from swingtrader.commands.live_signals import live_signals, ranker_halts, serving_ranker
 from swingtrader.commands.live_snapshot import Outlook
+from swingtrader.commands.news_sentiment import FAMILY as FINBERT
 from swingtrader.commands.regime_filter import current_regime
+from swingtrader.commands.regime_training import FAMILY as REGIME
 from swingtrader.commands.trading_run import log
 from swingtrader.core.sizing import TradeRecord
 from swingtrader.errors import BrokerError, DataError
+from swingtrader.estimators.artifact import serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import date
+    from datetime import date, datetime
 
     from swingtrader.adapters.bars import Bars
     from swingtrader.adapters.store import Store
     from swingtrader.commands.data_pull import Feed
     from swingtrader.commands.live_signals import LiveSignals
     from swingtrader.config import Strategy
+    from swingtrader.core.arrays import FloatArray
     from swingtrader.core.portfolio import MarketClock
     from swingtrader.environment import Places
+    from swingtrader.estimators.artifact import Artifact
 
 
 class NoProgress:
@@ -58,21 +67,39 @@ def outlook_of(
 ) -> tuple[date, Outlook]:
     """Everything `decide` may know of the past, and the last completed session."""
     completed = session_before(session)
-    serving, said = serving_ranker(places.models_dir, asof=clock.at)
+    ranker, said = serving_ranker(places.models_dir, asof=clock.at)
     warnings.extend(said)
-    if serving is not None:
-        store.models.record("ranker", serving.version, serving.created_at, clock.at)
-    halts = ranker_halts(serving, clock.at)
+    if ranker is not None:
+        store.models.record(
+            "ranker", ranker.version, ranker.created_at, clock.at, ranker.validation
+        )
+    agents, said = serving_ensemble(places.models_dir, asof=clock.at)
+    warnings.extend(said)
+    if agents is not None:
+        _note(store, agents.artifact, clock.at)
+    halts = ranker_halts(ranker, clock.at)
     bars = _fresh_bars(places, strategy, clock, completed, data, warnings)
     if bars is None:
         return completed, Outlook(halts=halts)
-    reading = current_regime(bars, strategy, store, session=session)
-    if reading is None:
+    reading = current_regime(bars, strategy, places.models_dir, session=session)
+    warnings.extend(reading.doubts)
+    _note(store, serving(places.models_dir, REGIME).artifact, clock.at)
+    if reading.fitted_for is None:
         warnings.append("no regime is known: run swingtrader regime")
-    p_high = math.nan if reading is None else reading.p_high_volatility
+    p_high = reading.p_high_volatility
+    listed = strategy.universe.tradable(bars.panel.symbols, listed_only=strategy.listed_only)
+    others = tuple(store.positions.all().keys() - set(listed))
+    sentiment = _sentiment(places, store, data, clock.at, (*listed, *others), warnings)
     try:
         signals = live_signals(
-            bars, strategy, session=session, serving=serving, p_high_volatility=p_high
+            bars,
+            strategy,
+            session=session,
+            serving=ranker,
+            p_high_volatility=p_high,
+            sentiment=None if sentiment is None else sentiment[: len(listed)],
+            ensemble=None if agents is None else agents.ensemble,
+            p_high_path=reading.path,
         )
     except ValueError as error:
         warnings.append(f"{places.bars_file}: {error}; nothing will be bought")
@@ -84,9 +111,40 @@ def outlook_of(
         signals=signals,
         atr_fractions=ranges if signals.complete else {},
         p_high_volatility=p_high,
-        record=TradeRecord() if serving is None else serving.record_before(session),
+        record=TradeRecord() if ranker is None else ranker.record_before(session),
         halts=halts,
+        sentiment={}
+        if sentiment is None
+        else dict(zip(others, sentiment[len(listed) :].tolist(), strict=True)),
     )
+
+
+def _note(store: Store, artifact: Artifact | None, at: datetime) -> None:
+    """Keep what serves where `status` finds it, which reads no models."""
+    if artifact is None:
+        return
+    manifest = artifact.manifest
+    store.models.record(
+        manifest.family, manifest.version, manifest.created_at, at, manifest.validation
+    )
+
+
+def _sentiment(
+    places: Places,
+    store: Store,
+    data: Feed,
+    asof: datetime,
+    symbols: tuple[str, ...],
+    warnings: list[str],
+) -> FloatArray | None:
+    """Sentiment of each symbol; None where it is absent, and then the warnings say why."""
+    found = serving(places.models_dir, FINBERT)
+    warnings.extend(found.doubts)
+    if found.artifact is None:
+        warnings.append("no sentiment model serves: sentiment is absent")
+        return None
+    _note(store, found.artifact, asof)
+    return live_sentiment(symbols, found.artifact, store, data, asof, warnings)
 
 
 def _ranges(signals: LiveSignals) -> dict[str, float]:

@@ -24,8 +24,16 @@ from swingtrader.adapters.calendar import session_closes, session_opens, session
 from swingtrader.adapters.model_cache import ModelCache
 from swingtrader.commands.backtest import run_backtest
 from swingtrader.commands.backtest_inputs import BacktestOptions
-from swingtrader.commands.walk_forward import walk_forward
+from swingtrader.commands.high_volatility import HighVolatilityPath
+from swingtrader.commands.walk_forward import Opinions, walk_forward
+from swingtrader.commands.walk_forward_agents import (
+    TrainedAgents,
+    agent_trainings,
+    agents_trainer,
+    hear_agents,
+)
 from swingtrader.config import Strategy
+from swingtrader.core.agents import Agent, Ensemble
 from swingtrader.core.bar_path import BarExit, bar_exit
 from swingtrader.core.costs import Costs
 from swingtrader.core.exits import ExitDistances, Marks, exit_distances, exit_levels
@@ -483,6 +491,88 @@ def test_a_stop_lies_where_the_session_before_put_it(market, trading):
 
     leaking = trading(market.panel, known_as=one_session_early).trades
     assert stops_nobody_could_have_had(leaking, view.stocks, view.atr_fraction)
+
+
+# Agents that were trained on what they are heard in, or heard a session early.
+
+AGENTS_KNOWN = 445
+"""A row with as much history before it as agents need to be trained."""
+LONGER = sessions_between(date(2015, 1, 2), date(2025, 12, 31))[: AGENTS_KNOWN + 80]
+
+
+class OwnAgents:
+    """A model cache that has agents for every game: a game that differs at all has others."""
+
+    def get(self, key):
+        """Return an agent that nobody trained, drawn from the key."""
+        rng = np.random.default_rng(int(key, 16))
+        layers = ((rng.normal(0, 0.3, (16, 4)), np.zeros(4)), (rng.normal(0, 1, (4, 1)), [0.0]))
+        mind = Agent("none", tuple((w, np.array(b)) for w, b in layers), "tanh", squashed=True)
+        return Ensemble((mind,), (1.0,)).to_bytes()
+
+
+def agents_heard(panel, rows, *, trained_late=0, seen_early=0):
+    """Signal of agents in `rows` and what their training came to.
+
+    A leak trains so many sessions late, or shows so many sessions early what a close says.
+    """
+    view = market_view(panel, UNIVERSE)
+    turbulent = np.clip(np.nan_to_num(view.regime[:, 1]) * 30.0, 0.0, 1.0)
+    opinions = Opinions(
+        probability=0.5 + 0.5 * np.tanh(before_open(view.factors[..., 1])),
+        p_high_volatility=before_open(turbulent),
+        trained=0,
+        cached=0,
+        paths=(HighVolatilityPath(rows, 0, turbulent[: rows.stop - 1]),),
+    )
+    train = agents_trainer(view, COSTS, seed=0, timesteps=1, cache=OwnAgents())
+    sharpes = []
+
+    def heard_anyhow(known, columns, p_high):
+        late = np.concatenate([p_high, turbulent[known + 1 : known + 1 + trained_late]])
+        found = train(known + trained_late, columns, late)
+        sharpes.append(dict(found.held_back_sharpe))
+        # They earn no weight, and are heard all the same.
+        equal = Ensemble(found.ensemble.agents, (0.5, 0.25, 0.25))
+        return TrainedAgents(equal, found.held_back_sharpe)
+
+    shown = replace(view, factors=np.roll(view.factors, -seen_early, axis=0))
+    trainings = agent_trainings(panel.sessions, rows, "frozen")
+    heard = hear_agents(shown, opinions, trainings, heard_anyhow, Unwatched())
+    return heard.signal, sharpes
+
+
+def agents_that_saw_the_future(longer, **leak):
+    """Sessions whose agents say something else when the bars from them on are noise."""
+    rows = range(AGENTS_KNOWN + 1, AGENTS_KNOWN + 8)
+    told, sharpes = agents_heard(longer.panel, rows, **leak)
+    assert np.isfinite(told[rows.start : rows.stop]).mean() > 0.9
+    seeing = []
+    for row in (rows.start, rows.start + 5):
+        again, others = agents_heard(longer.noise_from(row), rows, **leak)
+        if differs(told[: row + 1], again[: row + 1]) or sharpes != others:
+            seeing.append(row)
+    return seeing
+
+
+def test_agents_are_trained_on_the_past_and_heard_on_completed_sessions():
+    """Leak: agents trained on sessions they serve, and agents shown a close at its open."""
+    longer = Market(
+        *(
+            simulate_market(SyntheticMarket(LONGER, LAYOUT, seed, late_listings=0))
+            for seed in (6, 2)
+        )
+    )
+    assert not agents_that_saw_the_future(longer)
+    # The last quarter before a training weighs nothing, so a leak must be longer to be one.
+    assert agents_that_saw_the_future(longer, trained_late=70) == [
+        AGENTS_KNOWN + 1,
+        AGENTS_KNOWN + 6,
+    ]
+    assert agents_that_saw_the_future(longer, seen_early=1) == [
+        AGENTS_KNOWN + 1,
+        AGENTS_KNOWN + 6,
+    ]
 
 
 # The backtest as the command runs it.

@@ -17,9 +17,10 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
+from scipy.stats import spearmanr
 
 from swingtrader.adapters.calendar import session_opens
-from swingtrader.adapters.store import STORE_NAME
+from swingtrader.adapters.store import STORE_NAME, Store
 from swingtrader.core.market import Panel
 
 CASH = 100_000.0
@@ -41,7 +42,7 @@ FIGURES = (
     "sessions", "n_trades", "total_return", "cagr", "volatility_annual", "sharpe", "sharpe_ci95",
     "psr", "dsr", "trials", "max_drawdown", "turnover_annual", "hit_rate", "payoff",
     "exposure_mean", "rank_ic_mean", "rank_ic_t", "costs_usd", "benchmark", "equal_weight",
-    "leave_one_out", "seed",
+    "leave_one_out", "signal_worth", "rl", "seed",
 )  # fmt: skip
 
 
@@ -709,6 +710,11 @@ def test_with_a_model_sentiment_enters_the_decisions(
     assert seen[day, "AAPL"] == pytest.approx(beats, abs=1e-6)
     assert run.metrics["absent_signals"] == ["rl"]
     assert len(bytes.fromhex(run.metrics["news_sha256"])) == 32
+    # Every headline has its score by now: a second run needs no classifier to say the same.
+    (tmp_path / "models" / "finbert" / "two-words" / "model.onnx").unlink()
+    again = backtest("--start", "2016-08-11", "--news", path, models=tmp_path / "models")
+    assert again.outcome.code == 0
+    assert again.digests() == run.digests()
 
 
 def test_intraday_bars_are_replayed_at_their_prices(
@@ -766,6 +772,130 @@ def test_costs_assumed_are_in_the_metrics_and_the_report(finished, backtest):
     free = backtest("--half-spread-bps", 0, "--slippage-bps", 0)
     page = (free.out / "report.html").read_text(encoding="utf-8")
     assert "No spread and no slippage were assumed" in page
+
+
+# --- what each signal was worth --------------------------------------------------------------
+
+
+def test_the_rank_ic_of_each_signal_can_be_recomputed_from_decisions_and_bars(finished, market):
+    rows = decisions_of(finished).to_pylist()
+    days = market.days
+    measured = {name: [] for name in SIGNALS}
+    last = max(row["session"] for row in rows)
+    for day in sorted({row["session"] for row in rows}):
+        begin = days.index(day) - 1  # known at the close before, where the return begins
+        if days[min(begin + 21, len(days) - 1)] > last or begin + 21 >= len(days):
+            continue
+        for name in SIGNALS:
+            pairs = [
+                (row[name], market.bar(row["symbol"], days[begin + 21])[3]
+                 / market.bar(row["symbol"], days[begin])[3])
+                for row in rows
+                if row["session"] == day and row[name] is not None
+            ]  # fmt: skip
+            if len(pairs) >= 5 and len({value for value, _ in pairs}) > 1:
+                measured[name].append(spearmanr(*zip(*pairs, strict=True)).statistic)
+    for name, ics in measured.items():
+        figures = finished.metrics["signal_worth"][name]
+        assert figures["ic_sessions"] == len(ics)
+        assert figures["ic_mean"] == pytest.approx(np.mean(ics) if ics else 0.0, abs=1e-12)
+    assert len(measured["quant"]) == 56
+    quant = finished.metrics["signal_worth"]["quant"]
+    assert quant["ic_mean"] == pytest.approx(finished.metrics["rank_ic_mean"], abs=1e-12)
+    assert quant["ic_t"] == pytest.approx(finished.metrics["rank_ic_t"], abs=1e-9)
+
+
+def test_sentiment_is_judged_from_the_opening_price_that_knows_the_night(
+    backtest, finished, market, install_finbert, tmp_path
+):
+    shutil.copytree(finished.models_dir, tmp_path / "models")
+    install_finbert(tmp_path / "models")
+    days = market.days
+    evening = datetime.combine(days[-26], time(22), tzinfo=UTC).isoformat()
+    words = {"AAPL": "beats", "MSFT": "misses", "CRM": "beats misses", "JPM": "beats beats"}
+    words |= {"BAC": "misses misses", "LLY": "quiet"}
+    lines = [f"{evening},{s},{text} {n}" for s, text in words.items() for n in ("one", "two")]
+    (tmp_path / "news.csv").write_text("\n".join(["ts,symbols,headline", *lines]) + "\n")
+    run = backtest(
+        "--start", days[-26], "--news", tmp_path / "news.csv", models=tmp_path / "models"
+    )
+    ics = []
+    for begin in range(len(days) - 25, len(days) - 20):
+        rows = [row for row in decisions_of(run).to_pylist() if row["session"] == days[begin]]
+        pairs = [
+            (row["sentiment"], market.bar(row["symbol"], days[begin + 20])[3]
+             / market.bar(row["symbol"], days[begin])[0])
+            for row in rows
+            if row["sentiment"] is not None
+        ]  # fmt: skip
+        if pairs:
+            ics.append(spearmanr(*zip(*pairs, strict=True)).statistic)
+    figures = run.metrics["signal_worth"]["sentiment"]
+    assert figures["ic_sessions"] == len(ics) > 0
+    assert figures["ic_mean"] == pytest.approx(np.mean(ics), abs=1e-12)
+
+
+def test_the_signals_that_chance_would_explain_are_named_wherever_the_result_is(
+    backtest, finished
+):
+    metrics = finished.metrics
+    absent, named = metrics["absent_signals"], metrics["indistinguishable_signals"]
+    for name, figures in metrics["signal_worth"].items():
+        low, high = figures["sharpe_change_ci95"]
+        assert low <= high
+        assert (name in named) == (low <= 0.0 <= high and name not in absent)
+    assert named
+    said = f"{', '.join(named)}: no worth that can be told from chance"
+    assert said in (finished.out / "report.html").read_text(encoding="utf-8")
+    short = backtest("--start", "2016-08-11")
+    names = ", ".join(short.metrics["indistinguishable_signals"])
+    assert f"{names}: no worth" in " ".join(short.outcome.out.split())
+
+
+def test_the_worth_of_every_signal_is_on_record_for_the_status(finished):
+    with Store.open(finished.state_dir, now=datetime(2030, 1, 1, tzinfo=UTC)) as store:
+        rows = store.worth.latest()
+    metrics = finished.metrics
+    assert [row.worth.signal for row in rows] == list(SIGNALS)
+    for row in rows:
+        worth, figures = row.worth, metrics["signal_worth"][row.worth.signal]
+        change = metrics["leave_one_out"][worth.signal]["sharpe_change"]
+        assert (worth.sharpe_change, [worth.low, worth.high]) == (
+            change, figures["sharpe_change_ci95"],
+        )  # fmt: skip
+        if figures["ic_sessions"]:
+            assert (worth.ic_mean, worth.ic_t) == (figures["ic_mean"], figures["ic_t"])
+        else:
+            assert math.isnan(worth.ic_mean)
+        assert (str(row.first_session), str(row.last_session)) == (
+            metrics["first_session"], metrics["last_session"],
+        )  # fmt: skip
+
+
+# --- agents ----------------------------------------------------------------------------------
+
+
+def test_without_agents_none_are_counted(finished):
+    assert finished.metrics["rl_mode"] == "off"
+    assert finished.metrics["rl"] == {
+        "trainings": 0, "sessions_heard": 0.0, "held_back_sharpe": {},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", ["walk-forward", "frozen"])
+def test_too_little_history_for_agents_is_said_once_and_trades_as_without_them(
+    backtest, finished, mode
+):
+    run = backtest("--rl", mode)
+    (warning,) = run.outcome.warnings
+    assert "agents.absent" in warning
+    assert "training agents needs 378" in warning
+    assert run.digests()["fills.csv"] == finished.digests()["fills.csv"]
+    assert run.metrics["rl_mode"] == mode
+    assert run.metrics["absent_signals"] == ["rl", "sentiment"]
+    text = (run.out / "report.html").read_text(encoding="utf-8")
+    assert f"Without a view of the agents from {finished.metrics['first_session']}" in text
+    assert ("The agents were trained once" in text) == (mode == "frozen")
 
 
 def test_a_short_trial_does_not_widen_the_spread_of_the_others(backtest, finished):

@@ -41,7 +41,11 @@ CONTRACT = [
     "benchmark",
     "equal_weight",
     "leave_one_out",
+    "signal_worth",
     "absent_signals",
+    "indistinguishable_signals",
+    "rl_mode",
+    "rl",
     "alpha_annual",
     "alpha_t",
     "beta",
@@ -67,6 +71,15 @@ def round_trip(n: int, **changes) -> RoundTrip:
         exit_reason="trailing_stop",
     )
     return dataclasses.replace(trade, **changes)
+
+
+def ranked(low: float, high: float, mean: float, t: float, sessions: int) -> dict:
+    return {
+        "sharpe_change_ci95": [low, high],
+        "ic_mean": mean,
+        "ic_t": t,
+        "ic_sessions": sessions,
+    }
 
 
 def backtest(sessions: int = 140, trades: int = 12, **metrics) -> BacktestResult:
@@ -106,7 +119,15 @@ def backtest(sessions: int = 140, trades: int = 12, **metrics) -> BacktestResult
                 "rl": {"sharpe_change": 0.0, "return_change": 0.0},
                 "sentiment": {"sharpe_change": 0.04, "return_change": 0.013},
             },
+            "signal_worth": {
+                "quant": ranked(-0.52, -0.11, 0.021, 2.4, 119),
+                "rl": ranked(0.0, 0.0, 0.0, 0.0, 0),
+                "sentiment": ranked(-0.2, 0.31, 0.012, 0.3, 42),
+            },
             "absent_signals": ["rl"],
+            "indistinguishable_signals": ["sentiment"],
+            "rl_mode": "off",
+            "rl": {"trainings": 0, "sessions_heard": 0.0, "held_back_sharpe": {}},
             "data_sha256": "9f" * 32,
             "config_sha256": "a3" * 32,
             "seed": 0,
@@ -257,6 +278,8 @@ def test_text_from_data_is_shown_and_never_obeyed():
         "absent_signals": [HOSTILE],
         "benchmark": {**result.metrics["benchmark"], "name": HOSTILE},
         "leave_one_out": {HOSTILE: {"sharpe_change": 0.1, "return_change": 0.1}},
+        "signal_worth": {HOSTILE: ranked(0.0, 0.2, 0.1, 1.0, 9)},
+        "indistinguishable_signals": [HOSTILE],
         "versions": {HOSTILE: HOSTILE},
     }
     trade = round_trip(0, symbol=HOSTILE, exit_reason=HOSTILE)
@@ -322,6 +345,24 @@ def test_what_is_missing_is_said(result, said):
     text = Page(render_report(result)).text
     for words in said:
         assert words in text
+
+
+def test_every_signal_has_its_worth_its_interval_and_its_rank_ic_side_by_side():
+    table = Page(render_report(backtest())).text.partition("Signal Sharpe ratio 95% interval")[2]
+    for row in (
+        "quant +0.31 +0.11 to +0.52 helped +0.021 2.4 119",
+        f"sentiment {MINUS}0.04 {MINUS}0.31 to +0.20 not to be told from chance +0.012 0.3 42",
+        "rl never present not measured 0",
+    ):
+        assert row in table
+
+
+def test_signals_without_a_worth_that_can_be_told_from_chance_are_named():
+    said = "sentiment: no worth that can be told from chance"
+    assert said in Page(render_report(backtest())).text
+    certain = Page(render_report(backtest(indistinguishable_signals=[]))).text
+    assert "no worth that can be told" not in certain
+    assert "did harm +0.012" in certain
 
 
 @pytest.mark.parametrize(("dsr", "evidence"), [(0.949, False), (0.95, True)])

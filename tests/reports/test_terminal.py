@@ -75,7 +75,21 @@ def backtest(sessions: int = 300, **metrics) -> BacktestResult:
                 "quant": {"sharpe_change": -0.31, "return_change": -0.18},
                 "rl": {"sharpe_change": 0.0, "return_change": 0.0},
             },
+            "signal_worth": {
+                signal: {
+                    "sharpe_change_ci95": [0.0, 0.0],
+                    "ic_mean": mean,
+                    "ic_t": 60 * mean,
+                    "ic_sessions": sessions,
+                }
+                for signal, mean, sessions in (
+                    ("market", -0.004, 280),
+                    ("quant", 0.021, 280),
+                    ("rl", 0.0, 0),
+                )
+            },
             "absent_signals": ["rl"],
+            "indistinguishable_signals": ["market"],
             "alpha_annual": -0.0043,
             "alpha_t": -0.19,
             "beta": 0.553,
@@ -124,6 +138,8 @@ def test_every_figure_is_shown(width):
         f"Alpha a year (t) {MINUS}0.4% ({MINUS}0.2)", "Beta (t) 0.55 (61.2)",
         "300 sessions", "600 round trips", "net of costs",
         f"quant +0.31, market {MINUS}0.02; never present: rl",
+        "market: no worth that can be told from chance (95% interval) Rank IC",
+        f"Rank IC of each signal (t): market {MINUS}0.004 ({MINUS}0.2), quant +0.021 (1.3)",
         "A DSR of 0.41 is no evidence of skill", "the figures are flattered",
     ):  # fmt: skip
         assert figure in text
@@ -202,6 +218,7 @@ def test_name_of_the_benchmark_is_neither_markup_nor_too_wide():
         (backtest(n_trades=0, hit_rate=0.0), "Hit rate no trades"),
         (backtest(n_trades=0), "No trade was made, so there is no skill to judge."),
         (backtest(1), "1 session ·"),
+        (backtest(signal_worth={}), "Rank IC of each signal (t): not measured"),
         (backtest(trials=1), "DSR of 1 trial 0.41"),
         (backtest(payoff=1000.0), "Payoff no losses"),
         (

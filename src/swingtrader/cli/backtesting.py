@@ -4,27 +4,19 @@ from __future__ import annotations
 
 import sys
 from datetime import UTC, date, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from swingtrader.cli.app import AsJson, GlobalOptions, app, console, print_json
-from swingtrader.errors import UsageError
+from swingtrader.commands.rl_mode import RlMode  # noqa: TC001 - typer reads it at run time
 
 LARGEST_SEED = 2**32 - 1  # numpy's
 
 
-class RlMode(StrEnum):
-    """Where a backtest's reinforcement-learning signal comes from."""
-
-    OFF = "off"
-    FROZEN = "frozen"
-    WALK_FORWARD = "walk-forward"
-
-
-def _day(text: str) -> date:
+def day_of(text: str) -> date:
+    """Day that an option names."""
     try:
         return date.fromisoformat(text)
     except ValueError as error:
@@ -61,7 +53,7 @@ def backtest(  # noqa: PLR0913 - one parameter an option
     start: Annotated[
         date | None,
         typer.Option(
-            parser=_day,
+            parser=day_of,
             metavar="YYYY-MM-DD",
             help="First day to trade. Default: the first with enough history to train on.",
         ),
@@ -69,7 +61,7 @@ def backtest(  # noqa: PLR0913 - one parameter an option
     end: Annotated[
         date | None,
         typer.Option(
-            parser=_day, metavar="YYYY-MM-DD", help="Last day to trade. Default: the last bar's."
+            parser=day_of, metavar="YYYY-MM-DD", help="Last day to trade. Default: the last bar's."
         ),
     ] = None,
     cash: Annotated[float, typer.Option(help="Starting cash in USD.")] = 100_000.0,
@@ -77,8 +69,12 @@ def backtest(  # noqa: PLR0913 - one parameter an option
         "backtest-report"
     ),
     rl: Annotated[
-        RlMode, typer.Option(help="Reinforcement learning. This version has no agents: off only.")
-    ] = RlMode.OFF,
+        RlMode,
+        typer.Option(
+            help="Reinforcement learning: none, agents trained once before the first session, or "
+            "every quarter."
+        ),
+    ] = "off",
     half_spread_bps: Annotated[
         float | None, typer.Option(help="Default 2, or the configuration's.")
     ] = None,
@@ -94,8 +90,6 @@ def backtest(  # noqa: PLR0913 - one parameter an option
 
     Writes fills.csv, trades.csv, equity.csv, decisions.parquet, metrics.json and report.html.
     """
-    if rl is not RlMode.OFF:
-        raise UsageError(f"--rl {rl}: this version has no agents; leave it off")
     from swingtrader.commands import backtest as command  # noqa: PLC0415 - heavy imports
     from swingtrader.commands.backtest_inputs import BacktestOptions  # noqa: PLC0415 - as above
     from swingtrader.config import load_strategy, with_costs  # noqa: PLC0415 - as above
@@ -122,6 +116,7 @@ def backtest(  # noqa: PLR0913 - one parameter an option
         state_dir=places.state_dir,
         models_dir=places.models_dir,
         now=datetime.now(UTC),
+        rl=rl,
     )
     set_up_log()
     with RunProgress(console(sys.stderr)) as progress:

@@ -15,8 +15,15 @@ import numpy as np
 from swingtrader.adapters.model_cache import ModelCache
 from swingtrader.commands.backtest_files import write_files
 from swingtrader.commands.backtest_inputs import gathered_inputs
-from swingtrader.commands.backtest_judgement import judged, ready_store
+from swingtrader.commands.backtest_judgement import judged
+from swingtrader.commands.backtest_store import ready_store
 from swingtrader.commands.walk_forward import known_at_opens, walk_forward
+from swingtrader.commands.walk_forward_agents import (
+    Heard,
+    agent_trainings,
+    agents_trainer,
+    hear_agents,
+)
 from swingtrader.core.arrays import frozen
 from swingtrader.core.policy import SIGNALS
 from swingtrader.core.simulate import IntradaySession, simulate
@@ -59,12 +66,14 @@ def run_backtest(
     ready_store(options, warn=progress.warn)
     with OutputDirectory(options.out) as directory:
         gathered = gathered_inputs(options, strategy, progress)
-        opinions = _opinions(options, gathered, progress)
-        known = known_at_opens(gathered.view, opinions, gathered.sentiment)
+        cache = ModelCache(options.models_dir / "walk-forward")
+        opinions = _opinions(options, gathered, cache, progress)
+        heard = _heard(options, strategy, gathered, opinions, cache, progress)
+        known = known_at_opens(gathered.view, opinions, gathered.sentiment, heard.signal)
         simulation, without = _simulations(options, strategy, gathered, known, progress)
         done = progress.phase("Judging and writing the report")
         result = judged(
-            options, strategy, gathered, opinions, simulation, without, warn=progress.warn
+            options, strategy, gathered, known, heard, simulation, without, warn=progress.warn
         )
         write_files(directory, result, simulation, gathered.view, known.signals)
         done(1)
@@ -78,9 +87,10 @@ def _check_usage(options: BacktestOptions) -> None:
         raise UsageError(f"--cash must be a positive number of dollars, not {options.cash_usd:g}")
 
 
-def _opinions(options: BacktestOptions, gathered: Gathered, progress: Progress) -> Opinions:
+def _opinions(
+    options: BacktestOptions, gathered: Gathered, cache: ModelCache, progress: Progress
+) -> Opinions:
     retrainings = weekly_retrainings(gathered.view.stocks.sessions, gathered.rows)
-    cache = ModelCache(options.models_dir / "walk-forward")
     opinions = walk_forward(
         gathered.view,
         gathered.labels,
@@ -93,6 +103,31 @@ def _opinions(options: BacktestOptions, gathered: Gathered, progress: Progress) 
     if cache.damaged:
         progress.warn("models.damaged", files=cache.damaged, why="they were trained anew")
     return opinions
+
+
+def _heard(
+    options: BacktestOptions,
+    strategy: Strategy,
+    gathered: Gathered,
+    opinions: Opinions,
+    cache: ModelCache,
+    progress: Progress,
+) -> Heard:
+    """Train agents and let them speak, if they are asked for."""
+    trainings = agent_trainings(gathered.view.stocks.sessions, gathered.rows, options.rl)
+    if not trainings:
+        return Heard(frozen(np.full(gathered.view.stocks.close.shape, np.nan)), (), ())
+    train = agents_trainer(
+        gathered.view,
+        strategy.costs,
+        seed=options.seed,
+        timesteps=options.rl_timesteps,
+        cache=cache,
+    )
+    heard = hear_agents(gathered.view, opinions, trainings, train, progress)
+    if heard.silences:
+        progress.warn("agents.absent", why=f"no view {heard.silence}")
+    return heard
 
 
 def _simulations(

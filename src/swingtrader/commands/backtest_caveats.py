@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,9 +11,10 @@ from swingtrader.core.inference import IC_LAG_SESSIONS
 from swingtrader.core.sizing import kelly_fraction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping
 
     from swingtrader.commands.backtest_inputs import Gathered
+    from swingtrader.commands.walk_forward_agents import Heard
     from swingtrader.config import Strategy
     from swingtrader.core.arrays import FloatArray
     from swingtrader.core.simulate import Simulation
@@ -31,8 +32,9 @@ def caveats(
     strategy: Strategy,
     gathered: Gathered,
     simulation: Simulation,
+    heard: Heard,
     rank_ic: FloatArray,
-    absent: Sequence[str],
+    metrics: Mapping[str, Any],
 ) -> Iterator[str]:
     """Sentences a reader needs before the figures, the gravest first.
 
@@ -40,8 +42,8 @@ def caveats(
     ----------
     rank_ic : ndarray of shape (L,)
         NaN where not realised.
-    absent : sequence of str
-        Signals that no symbol ever had.
+    metrics : mapping
+        The content of ``metrics.json``.
     """
     yield SURVIVORSHIP
     costs = strategy.costs
@@ -79,8 +81,9 @@ def caveats(
             "that is fully invested: they fall when the market rises and would praise cash when "
             "it falls. Alpha and the rank IC allow for the exposure."
         )
-    if absent:
+    if absent := metrics["absent_signals"]:
         yield f"Absent throughout: {', '.join(absent)}. The other signals took over the weight."
+    yield from _of_agents(heard, metrics)
     proxy = gathered.bars.panel.column(strategy.universe.market)
     traded = slice(gathered.rows.start - 1, gathered.rows.stop)
     if proxy is None:
@@ -98,11 +101,23 @@ def caveats(
             "The record of closed trades shows no edge: its Kelly fraction is zero or less, and "
             "every position has the smallest size."
         )
-    yield from _of_rank_ic(rank_ic)
+    yield from _of_rank_ic(rank_ic, metrics)
     yield from gathered.bars.warnings
 
 
-def _of_rank_ic(rank_ic: FloatArray) -> Iterator[str]:
+def _of_agents(heard: Heard, metrics: Mapping[str, Any]) -> Iterator[str]:
+    if metrics["rl_mode"] == "off":
+        return
+    if metrics["rl_mode"] == "frozen":
+        yield (
+            "The agents were trained once, before the first session: live ones are trained anew, "
+            "and fall silent when they are too old."
+        )
+    if heard.silences:
+        yield f"Without a view of the agents {heard.silence}."
+
+
+def _of_rank_ic(rank_ic: FloatArray, metrics: Mapping[str, Any]) -> Iterator[str]:
     measured = int(np.count_nonzero(np.isfinite(rank_ic)))
     if 0 < measured < SESSIONS_FOR_RANK_IC_T:
         yield (
@@ -110,3 +125,9 @@ def _of_rank_ic(rank_ic: FloatArray) -> Iterator[str]:
             f"few, its t comes out too large. It means something from about "
             f"{SESSIONS_FOR_RANK_IC_T} on."
         )
+        return
+    few = {name: worth["ic_sessions"] for name, worth in metrics["signal_worth"].items()}
+    few = {name: count for name, count in few.items() if 0 < count < SESSIONS_FOR_RANK_IC_T}
+    if few:
+        named = ", ".join(f"{name} ({count})" for name, count in few.items())
+        yield f"Rank ICs of too few sessions for their t to mean much: {named}."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from swingtrader.adapters.bars import read_bars
 from swingtrader.adapters.calendar import session_opens
 from swingtrader.adapters.intraday import read_intraday_bars
+from swingtrader.commands.backtest_store import LockedScores
 from swingtrader.commands.news_sentiment import news_sentiment
 from swingtrader.core.signals import market_view
 from swingtrader.core.walkforward import (
@@ -22,6 +24,7 @@ from swingtrader.core.walkforward import (
     usable_rows,
 )
 from swingtrader.errors import FileDataError
+from swingtrader.estimators.agents import TIMESTEPS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 
     from swingtrader.adapters.bars import Bars
     from swingtrader.adapters.intraday import IntradayBars
+    from swingtrader.commands.rl_mode import RlMode
     from swingtrader.config import Strategy
     from swingtrader.core.arrays import BoolArray, FloatArray, SessionArray
     from swingtrader.core.market import Panel
@@ -52,6 +56,10 @@ class BacktestOptions:
         Directory of the files.
     now : datetime
         Of this run, aware. Dates the trial; enters no result.
+    rl : {'off', 'frozen', 'walk-forward'}
+        Where the reinforcement-learning signal comes from.
+    rl_timesteps : int
+        Steps of each agent's training.
     """
 
     bars: Path
@@ -65,6 +73,8 @@ class BacktestOptions:
     state_dir: Path
     models_dir: Path
     now: datetime
+    rl: RlMode = "off"
+    rl_timesteps: int = TIMESTEPS
 
 
 class Progress(Protocol):
@@ -140,9 +150,15 @@ def gathered_inputs(options: BacktestOptions, strategy: Strategy, progress: Prog
     sentiment = None
     if options.news is not None:
         opens_at = session_opens(view.stocks.sessions)
-        done = progress.phase("Scoring headlines")
+        done = progress.phase("Reading headlines")
         sentiment, warnings = news_sentiment(
-            options.news, options.models_dir, opens_at, view.stocks.symbols
+            options.news,
+            options.models_dir,
+            opens_at,
+            view.stocks.symbols,
+            cache=LockedScores(options, progress.warn),
+            at=options.now,
+            begin=partial(progress.phase, "Scoring headlines"),
         )
         for warning in warnings:
             progress.warn("news.doubted", why=warning)

@@ -5,51 +5,60 @@ from __future__ import annotations
 import json
 import math
 import platform
-from contextlib import contextmanager
 from datetime import date
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from swingtrader.adapters.lock import state_lock
 from swingtrader.adapters.model_cache import fingerprint
-from swingtrader.adapters.store import Store, Trial
+from swingtrader.adapters.store import Trial
 from swingtrader.commands.backtest_caveats import caveats
+from swingtrader.commands.backtest_store import locked_store
 from swingtrader.core.inference import spearman_by_session
 from swingtrader.core.performance import sharpe_per_session, sharpe_ratio
 from swingtrader.core.policy import SIGNALS
 from swingtrader.core.result import BacktestResult
 from swingtrader.core.scorecard import buy_and_hold, excess_returns, scorecard, worth_of_signals
 from swingtrader.core.sectors import equal_weighted_index
+from swingtrader.core.signal_worth import (
+    returns_from_open,
+    signal_ic,
+    signal_worths,
+    worth_figures,
+)
 from swingtrader.core.signals import before_open
 from swingtrader.core.walkforward import LABEL_HORIZON
 from swingtrader.estimators.ranker import xgboost_version
 from swingtrader.files import file_sha256
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from swingtrader.commands.backtest_inputs import BacktestOptions, Gathered
-    from swingtrader.commands.walk_forward import Opinions
+    from swingtrader.commands.walk_forward_agents import Heard
     from swingtrader.config import Strategy
     from swingtrader.core.arrays import FloatArray
-    from swingtrader.core.simulate import Simulation
+    from swingtrader.core.signal_worth import SignalIc
+    from swingtrader.core.simulate import Known, Simulation
+    from swingtrader.core.worth import SignalWorth
 
-LOCK_WAIT_SECONDS = 10.0
+HEARS_THE_NIGHT = "sentiment"
+"""The one signal that knows what came out after the close before."""
 
 
 def judged(
     options: BacktestOptions,
     strategy: Strategy,
     gathered: Gathered,
-    opinions: Opinions,
+    known: Known,
+    heard: Heard,
     simulation: Simulation,
     without: Mapping[str, Simulation],
     *,
     warn: Callable[..., None],
 ) -> BacktestResult:
-    """Record the trial and work out every figure of the report.
+    """Record the trial and what its signals were worth, and work out every figure of the report.
 
     Parameters
     ----------
@@ -63,11 +72,9 @@ def judged(
     cash = options.cash_usd
     benchmark_usd = buy_and_hold(view.market, rows, cash)
     equal_weight_usd = buy_and_hold(equal_weighted_index(view.stocks.close), rows, cash)
-    # The score of session t was given on the factors of t - 1, where its return begins. Returns
-    # that end after the last session traded are left out: the files say nothing of that time.
-    outcome = before_open(gathered.forward)[rows.start : rows.stop].copy()
-    outcome[max(0, len(rows) - LABEL_HORIZON + 1) :] = np.nan
-    rank_ic = spearman_by_session(opinions.probability[rows.start : rows.stop], outcome)
+    # The score of session t was given on the factors of t - 1, where its return begins.
+    outcome = _realised(before_open(gathered.forward), rows)
+    rank_ic = spearman_by_session(known.probability[rows.start : rows.stop], outcome)
     prints = _fingerprints(options, strategy, gathered)
     parameters: dict[str, str | float] = {
         "first_session": str(sessions[0]),
@@ -75,21 +82,35 @@ def judged(
         "initial_cash_usd": cash,
         **prints,
     }
+    if options.rl != "off":
+        parameters["rl_mode"] = options.rl
     excess = excess_returns(simulation, equal_weight_usd)
-    trial_sharpes = _trial_sharpes(options, parameters, simulation, excess, warn)
+    from_open = _realised(returns_from_open(view.stocks.open, view.stocks.close), rows)
+    ics = {
+        name: signal_ic(
+            known.signals[rows.start : rows.stop, k],
+            from_open if name == HEARS_THE_NIGHT else outcome,
+        )
+        for k, name in enumerate(SIGNALS)
+    }
+    leave_one_out = worth_of_signals(simulation, without, SIGNALS)
+    worths = signal_worths(simulation, without, leave_one_out, ics, seed=options.seed)
+    trial_sharpes = _recorded(options, parameters, simulation, excess, worths, warn)
     metrics = scorecard(
         simulation,
         benchmark_usd=benchmark_usd,
         equal_weight_usd=equal_weight_usd,
         rank_ic=rank_ic,
         trial_sharpes=trial_sharpes,
-        leave_one_out=worth_of_signals(simulation, without, SIGNALS),
+        leave_one_out=leave_one_out,
         seed=options.seed,
     )
     proxy = strategy.universe.market
     has_proxy = gathered.bars.panel.column(proxy) is not None
     metrics["benchmark"]["name"] = proxy if has_proxy else "equal weight"
-    metrics["absent_signals"] = [name for name in SIGNALS if name not in without]
+    metrics |= _of_signals(worths, ics, without)
+    metrics["rl_mode"] = options.rl
+    metrics["rl"] = heard.figures(rows)
     metrics["assumed"] = {
         "half_spread_bps": strategy.costs.half_spread_bps,
         "slippage_bps": strategy.costs.slippage_bps,
@@ -103,39 +124,39 @@ def judged(
         gross_exposure=simulation.gross_exposure,
         benchmark_usd=benchmark_usd,
         equal_weight_usd=equal_weight_usd,
-        p_high_volatility=opinions.p_high_volatility[rows.start : rows.stop],
+        p_high_volatility=known.p_high_volatility[rows.start : rows.stop],
         rank_ic=rank_ic,
         fills=simulation.fills,
         trades=simulation.trades,
         metrics=metrics,
-        caveats=tuple(caveats(strategy, gathered, simulation, rank_ic, metrics["absent_signals"])),
+        caveats=tuple(caveats(strategy, gathered, simulation, heard, rank_ic, metrics)),
         title=f"Backtest of {options.bars.name}",
     )
 
 
-def ready_store(options: BacktestOptions, *, warn: Callable[..., None]) -> None:
-    """Open the store once, so that what keeps the trial off record is said before the work.
+def _realised(forward: FloatArray, rows: range) -> FloatArray:
+    """Returns of the sessions traded, NaN where they end after the last of them: shape (L, N).
 
-    Raises
-    ------
-    ConfigurationError
-        It cannot be written to, or belongs to a newer version of the program.
-    LockHeld
-        Another run holds it.
+    The files say nothing of the time after the last session.
     """
-    with _store(options, warn):
-        pass
+    outcome = forward[rows.start : rows.stop].copy()
+    outcome[max(0, len(rows) - LABEL_HORIZON + 1) :] = np.nan
+    return outcome
 
 
-@contextmanager
-def _store(options: BacktestOptions, warn: Callable[..., None]) -> Iterator[Store]:
-    with (
-        state_lock(options.state_dir, wait_seconds=LOCK_WAIT_SECONDS),
-        Store.open(options.state_dir, now=options.now) as store,
-    ):
-        if store.moved_aside is not None:
-            warn("store.damaged", moved_to=str(store.moved_aside), why="trials count anew")
-        yield store
+def _of_signals(
+    worths: Sequence[SignalWorth], ics: Mapping[str, SignalIc], without: Mapping[str, Simulation]
+) -> dict[str, Any]:
+    """What each signal was worth, and which are absent or not to be told from chance."""
+    return {
+        "signal_worth": worth_figures(worths, ics),
+        "absent_signals": [name for name in SIGNALS if name not in without],
+        "indistinguishable_signals": [
+            worth.signal
+            for worth in worths
+            if worth.signal in without and not worth.is_distinguishable
+        ],
+    }
 
 
 def _fingerprints(
@@ -150,17 +171,18 @@ def _fingerprints(
     return prints
 
 
-def _trial_sharpes(
+def _recorded(
     options: BacktestOptions,
     parameters: Mapping[str, str | float],
     simulation: Simulation,
     excess: FloatArray,
+    worths: Sequence[SignalWorth],
     warn: Callable[..., None],
 ) -> FloatArray:
-    """Put this run on record, and return the Sharpe ratios of all runs there: shape (trials,).
+    """Put this run and its signals' worth on record; return the Sharpe ratios of all runs there.
 
-    Per session, each scaled by the root of its length over this run's: what a run of this
-    length would show at the same significance.
+    Shape (trials,), per session, each scaled by the root of its length over this run's: what a
+    run of this length would show at the same significance.
 
     A run repeated with the same bars, strategy, dates, cash, seed and outcome is the same
     trial. The outcome counts because a changed program is a variant tried as well.
@@ -183,8 +205,9 @@ def _trial_sharpes(
         n_trades=len(simulation.trades),
         parameters=text,
     )
-    with _store(options, warn) as store:
+    with locked_store(options, warn=warn) as store:
         store.trials.record(trial)
+        store.worth.replace(worths, (trial.first_session, trial.last_session), options.now)
         trials = store.trials.all()
     # A short run's Sharpe ratio is wide by chance alone, so each is brought to this run's length.
     return np.array(

@@ -19,6 +19,7 @@ import numpy as np
 
 from swingtrader.adapters.calendar import session_closes, session_opens
 from swingtrader.adapters.model_cache import fingerprint
+from swingtrader.commands.high_volatility import HighVolatilityPath
 from swingtrader.core import regime, trees
 from swingtrader.core.arrays import frozen
 from swingtrader.core.regime import RegimeModel, filtered_probabilities, log_likelihood
@@ -61,12 +62,15 @@ class Opinions:
         Filtered to the session before; NaN without a model.
     trained, cached : int
         Models fitted in this run, and taken from the cache.
+    paths : tuple of HighVolatilityPath
+        One a retraining, in order: what its regime model said of the sessions before.
     """
 
     probability: FloatArray
     p_high_volatility: FloatArray
     trained: int
     cached: int
+    paths: tuple[HighVolatilityPath, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,33 +118,41 @@ def walk_forward(
     spoken = np.full(view.stocks.close.shape, np.nan)
     p_high = np.full(len(view.stocks.sessions), np.nan)
     trained = cached = 0
+    paths: list[HighVolatilityPath] = []
     workers = max(1, min(2, len(os.sched_getaffinity(0))))
     with ThreadPoolExecutor(workers) as pool:
         futures = {pool.submit(_opinions_of, training, r): r for r in retrainings}
         try:
             for done, future in enumerate(as_completed(futures), start=1):
                 rows = futures[future].serves
-                ranked, turbulent, fits, hits = future.result()
+                ranked, path, *states = future.result()
                 spoken[rows.start : rows.stop] = ranked
-                p_high[rows.start : rows.stop] = turbulent
-                trained, cached = trained + fits, cached + hits
+                if len(path.filtered):
+                    p_high[rows.start : rows.stop] = path.filtered[-len(rows) :]
+                paths.append(path)
+                trained += states.count("trained")
+                cached += states.count("cached")
                 progress(done)
         except BaseException:
             # Without this an interrupted run would first finish every training in the queue.
             pool.shutdown(cancel_futures=True)
             raise
     cache.prune(CACHED_MODELS)
-    return Opinions(frozen(spoken), frozen(p_high), trained, cached)
+    paths.sort(key=lambda path: path.serves.start)  # futures complete in any order
+    return Opinions(frozen(spoken), frozen(p_high), trained, cached, tuple(paths))
 
 
 def known_at_opens(
-    view: MarketView, opinions: Opinions, sentiment: FloatArray | None = None
+    view: MarketView,
+    opinions: Opinions,
+    sentiment: FloatArray | None = None,
+    rl: FloatArray | None = None,
 ) -> Known:
     """Join bars, models and headlines to what each session's decision may know.
 
     Parameters
     ----------
-    sentiment : ndarray of shape (T, N), optional
+    sentiment, rl : ndarray of shape (T, N), optional
         By the session decided in; None is absent.
     """
     sessions = view.stocks.sessions
@@ -150,7 +162,7 @@ def known_at_opens(
         sector=view.sector,
         probability=opinions.probability,
         signals=decision_signals(
-            view, opinions.probability, opinions.p_high_volatility, sentiment
+            view, opinions.probability, opinions.p_high_volatility, sentiment, rl
         ),
         sector_strength=before_open(view.strength),
         close=before_open(view.stocks.close),
@@ -162,11 +174,10 @@ def known_at_opens(
 
 def _opinions_of(
     training: _Training, retraining: Retraining
-) -> tuple[FloatArray, FloatArray, int, int]:
+) -> tuple[FloatArray, HighVolatilityPath, str, str]:
     ranked, ranker_state = _ranked(training, retraining)
-    p_high, regime_state = _regime(training, retraining)
-    states = (ranker_state, regime_state)
-    return ranked, p_high, states.count("trained"), states.count("cached")
+    path, regime_state = _regime(training, retraining)
+    return ranked, path, ranker_state, regime_state
 
 
 def _ranked(training: _Training, retraining: Retraining) -> tuple[FloatArray, str]:
@@ -236,13 +247,13 @@ def ranker_known_at(
     return ensemble, "trained"
 
 
-def _regime(training: _Training, retraining: Retraining) -> tuple[FloatArray, str]:
-    """Filtered probability of high volatility for the sessions served: shape (len(serves),)."""
+def _regime(training: _Training, retraining: Retraining) -> tuple[HighVolatilityPath, str]:
+    """Filtered probability of high volatility up to the last session served."""
     serves = retraining.serves
     start = regime_start(retraining.known)
     features = training.regime[start : retraining.known + 1]
     if not has_regimes(features):
-        return np.full(len(serves), np.nan), "none"
+        return HighVolatilityPath(serves, start, np.empty(0)), "none"
     key = fingerprint(
         "regime", _recipe(hmm, regime), f"hmmlearn {version('hmmlearn')}",
         str(training.seed), features.tobytes(),
@@ -254,7 +265,8 @@ def _regime(training: _Training, retraining: Retraining) -> tuple[FloatArray, st
     else:
         model = RegimeModel.from_bytes(content)
     filtered = filtered_high_volatility(training.regime[start : serves.stop - 1], model)
-    return filtered[-len(serves) :], "trained" if content is None else "cached"
+    state = "trained" if content is None else "cached"
+    return HighVolatilityPath(serves, start, frozen(filtered)), state
 
 
 def regime_start(known: int) -> int:

@@ -22,8 +22,10 @@ from swingtrader.core.performance import (
     session_returns,
 )
 from swingtrader.reports import charts
+from swingtrader.reports.signal_table import SignalRow, signal_rows
 from swingtrader.reports.wording import (
     EVIDENCE_DSR,
+    chance_sentence,
     counted,
     dollars,
     dsr_sentence,
@@ -76,7 +78,14 @@ DEFINITIONS: Mapping[str, str] = {
     "equal_weight": "The starting cash held in the equal-weighted universe.",
     "leave_one_out": "Change of the Sharpe ratio and of the total return when the signal is "
     "left out; negative means that it helped.",
+    "signal_worth": "95% interval of that change of the Sharpe ratio, by a bootstrap that draws "
+    "the same sessions of both runs; mean Spearman correlation of the signal with the 21-session "
+    "forward return, its t (lag 42) and the sessions behind it.",
     "absent_signals": "Signals that never had a view.",
+    "indistinguishable_signals": "Signals that had one, but whose interval holds 0.",
+    "rl_mode": "Where the reinforcement-learning signal comes from.",
+    "rl": "Ensembles trained, share of the sessions on which they had a view, and the mean net "
+    "Sharpe ratio of each agent on what was held back from its training.",
     "alpha_annual": "Daily return that the benchmark does not explain, times 252.",
     "alpha_t": "Its t-statistic with Newey-West errors.",
     "beta": "Slope of the daily returns on the benchmark's.",
@@ -100,11 +109,15 @@ class Card:
 
 @dataclass(frozen=True)
 class Section:
-    """A chart with its heading and explanation; without an `svg` the text says why."""
+    """A chart with its heading and explanation; without an `svg` the text says why.
+
+    `signals` is a table below it.
+    """
 
     heading: str
     text: str
     svg: str = ""
+    signals: tuple[SignalRow, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -302,11 +315,13 @@ def _worth_section(metrics: Mapping[str, Any]) -> Section:
     worth = signal_worth(metrics)
     if not worth:
         return Section("Signal worth", f"No signal was left out.{missing}")
+    chance = chance_sentence(metrics)
     return Section(
         "Signal worth",
         "The run with each signal minus the run without it: a bar to the right helped, one to "
-        f"the left did harm.{missing}",
+        f"the left did harm.{missing}{f' {chance}.' if chance else ''}",
         charts.signal_worth_chart(worth, absent),
+        signal_rows(metrics),
     )
 
 

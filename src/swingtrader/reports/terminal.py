@@ -18,6 +18,7 @@ from rich.text import Text
 from swingtrader.core.performance import drawdowns
 from swingtrader.reports.screen_text import MINUS, WIDEST
 from swingtrader.reports.wording import (
+    chance_sentence,
     counted,
     dollars,
     dsr_sentence,
@@ -103,7 +104,7 @@ def print_summary(result: BacktestResult, console: Console) -> None:
         figures = _figures_table(result, 2 if width >= 78 else 1, encoding)
         curves = _curves(result, width, encoding, equity_lines=3)
         parts += [curves, "", comparison, "", figures]  # 24 lines end with the figures
-    parts += ["", _text(_worth_sentence(result.metrics), encoding)]
+    parts += ["", *(_text(line, encoding) for line in _signal_lines(result.metrics))]
     parts += ["", _text(dsr_sentence(result.metrics), encoding, "bold")]
     parts += _caveats(result.caveats, encoding)
     console.print(Group(*parts), width=width, highlight=False)
@@ -190,6 +191,20 @@ def _caveats(caveats: Sequence[str], encoding: str) -> list[RenderableType]:
     for caveat in caveats:
         table.add_row("-", _text(caveat, encoding))
     return ["", _text("Caveats", encoding, "bold"), table]
+
+
+def _signal_lines(metrics: Mapping[str, Any]) -> list[str]:
+    chance = chance_sentence(metrics)
+    ics = ", ".join(
+        f"{signal} {number(figures['ic_mean'], 3, signed=True)} ({number(figures['ic_t'], 1)})"
+        for signal, figures in metrics["signal_worth"].items()
+        if figures["ic_sessions"]
+    )
+    return [
+        _worth_sentence(metrics),
+        *([chance] if chance else []),
+        f"Rank IC of each signal (t): {ics or 'not measured'}",
+    ]
 
 
 def _worth_sentence(metrics: Mapping[str, Any]) -> str:

@@ -121,6 +121,16 @@ def signal_worth(metrics: Mapping[str, Any]) -> dict[str, tuple[float, float]]:
     return {signal: worth[signal] for signal in ordered}
 
 
+def chance_sentence(metrics: Mapping[str, Any]) -> str:
+    """Name the signals whose worth cannot be told from zero; empty where there is none."""
+    names = metrics["indistinguishable_signals"]
+    return (
+        f"{', '.join(names)}: no worth that can be told from chance (95% interval)"
+        if names
+        else ""
+    )
+
+
 def rank_ic_measured(result: BacktestResult) -> bool:
     """Whether any session's forward return was realised and ranked."""
     return bool(np.isfinite(result.rank_ic).any())

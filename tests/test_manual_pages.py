@@ -16,8 +16,11 @@ from swingtrader import commands, environment
 from swingtrader.adapters.store import DecisionRow, Store
 from swingtrader.cli import app
 from swingtrader.cli.app import EXIT_CODES
-from swingtrader.commands.regime import skipped_regime_report
-from swingtrader.commands.run_report import skipped_report
+from swingtrader.commands.run_report import (
+    skipped_regime_report,
+    skipped_report,
+    skipped_retrain_report,
+)
 from swingtrader.commands.trading_run import OrderLine
 
 PAGES = Path(__file__).parents[1] / "docs" / "commands"
@@ -252,15 +255,20 @@ def test_every_warning_of_a_run_is_explained_under_decide_and_no_other():
 
 
 @pytest.mark.parametrize(
-    ("name", "report"), [("decide", skipped_report), ("regime", skipped_regime_report)]
+    ("name", "report"),
+    [
+        ("decide", skipped_report),
+        ("regime", skipped_regime_report),
+        ("retrain", skipped_retrain_report),
+    ],
 )
 def test_every_key_of_the_report_is_explained(name, report, tmp_path):
     with Store.open(tmp_path, now=NOW) as store:
         said = skipped_report(store, "run", name, "paper", "timers_off", None, None)
-    if report is skipped_regime_report:
+    if report is not skipped_report:
         said = report(said)
     options = section(name, "Options")
-    for key in (*said, *said["regime"]):
+    for key in (*said, *said.get("regime", ())):
         assert f"`{key}`" in options
 
 

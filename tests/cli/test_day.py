@@ -174,7 +174,8 @@ def test_status_has_every_key_of_the_contract(day, session, name):
     assert {job["name"]: job["last_exit"] for job in said["jobs"]} == {
         "risk-check": 0, "decide": 0, "regime": 0, "retrain": None,
     }  # fmt: skip
-    assert [(model["family"], model["version"]) for model in said["models"]] == [("ranker", "v1")]
+    served = {model["family"]: model["version"] for model in said["models"]}
+    assert served == {"ranker": "v1", "regime": served["regime"]}
 
 
 def test_asking_the_broker_shows_what_the_store_remembers(day):

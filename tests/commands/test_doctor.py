@@ -200,7 +200,7 @@ def test_of_a_sound_installation_every_check_says_what_it_saw(patient, market):
         "configuration": f"orders go to the paper account; {patient.home}/strategy.toml",
         "permissions": "state, models and data are writable, state is closed to others",
         "disk": f"50.0 GB free for {patient.home}/models",
-        "store": f"{patient.database}, schema 2, {size}",
+        "store": f"{patient.database}, schema 3, {size}",
         "lock": "free, and never taken yet",
         "credentials": "keys from the environment; the broker accepts them",
         "broker": "paper-api.alpaca.markets answers: market open, closes "
@@ -494,12 +494,12 @@ BROKEN = {
     "no ranker": Case(
         lambda patient: (patient.home / "models" / "ranker" / "serving").unlink(),
         "models", PROBLEM, "no ranker is installed: nothing will be bought",
-        "train one: scripts/train-ranker",
+        "train one: swingtrader retrain",
     ),
     "an altered ranker": Case(
         altered_ranker,
         "models", PROBLEM, "file that was installed (SHA-256): nothing will be bought",
-        "install ranker version v1 again, or name another version in {home}/models/ranker/serving",
+        "install ranker version v1 again, or let another serve with swingtrader models promote",
     ),
     "a ranker that was not trained again": Case(
         ranker_of_age(14.1),

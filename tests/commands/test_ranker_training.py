@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
-import runpy
-import shutil
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from swingtrader.adapters.bars import panel_sha256
-from swingtrader.adapters.calendar import session_closes
 from swingtrader.adapters.model_cache import ModelCache
 from swingtrader.commands.live_signals import serving_ranker
-from swingtrader.commands.ranker_training import ranker_version, train_ranker
+from swingtrader.commands.model_candidate import settle
+from swingtrader.commands.ranker_training import (
+    ranker_candidate,
+    ranker_version,
+)
+from swingtrader.commands.training_material import material_of
 from swingtrader.commands.walk_forward import walk_forward
 from swingtrader.config import load_strategy
 from swingtrader.core.signals import market_view
@@ -33,13 +32,11 @@ from swingtrader.core.walkforward import (
     usable_rows,
     weekly_retrainings,
 )
-from swingtrader.errors import ConfigurationError, DataError
+from swingtrader.errors import DataError
 from swingtrader.estimators.artifact import serving_artifact
-from swingtrader.estimators.installation import promote
 
 STRATEGY = load_strategy(None)
 NOW = dt.datetime(2016, 8, 22, 8, tzinfo=dt.UTC)
-SCRIPT = Path(__file__).parents[2] / "scripts" / "train-ranker"
 BAR_FIELDS = ("open", "high", "low", "close", "volume")
 
 
@@ -87,14 +84,13 @@ def known(opinions):
 
 @pytest.fixture
 def train(market, cache, known, tmp_path):
-    """Return a caller of `train_ranker`; anything may be changed."""
+    """Return a caller that trains, judges and settles; anything may be changed."""
 
-    def call(panel=market.panel, strategy=STRATEGY, **changes):
-        options = {
-            "known": known, "seed": 0, "now": NOW, "models_dir": tmp_path, "cache": cache,
-            "progress": Watched(),
-        }  # fmt: skip
-        return train_ranker(panel, strategy, **(options | changes))
+    def call(panel=market.panel, strategy=STRATEGY, *, models_dir=tmp_path, at=known, **changes):
+        options = {"seed": 0, "cache": cache, "champion": None, "progress": Watched()} | changes
+        material = material_of(panel, strategy, known=at)
+        candidate, _ = ranker_candidate(material, strategy, **options)
+        return settle(models_dir, candidate, None, created_at=NOW)
 
     return call
 
@@ -107,7 +103,7 @@ def trees_of(artifact):
 def test_probabilities_are_the_backtests_of_that_week_to_the_last_bit(opinions, train, week):
     view, weeks, said = opinions
     serves = weeks[week].serves
-    trees = trees_of(train(known=weeks[week].known))
+    trees = trees_of(train(at=weeks[week].known))
     for row in serves:
         factors = view.factors[row - 1]
         asked = rankable(factors)
@@ -119,7 +115,6 @@ def test_the_record_is_the_backtests_trades_that_had_closed_by_then(
     market, finished, train, known, tmp_path
 ):
     train()
-    promote(tmp_path, "ranker", ranker_version(market.panel, STRATEGY, known=known, seed=0))
     serving, _ = serving_ranker(tmp_path, asof=NOW)
     last = market.days[known]
     closed = [
@@ -154,7 +149,7 @@ def test_what_comes_after_the_last_completed_session_is_not_read(market, train, 
 def test_the_manifest_says_what_it_was_trained_on(market, train, known, tmp_path):
     artifact = train()
     manifest = artifact.manifest
-    assert serving_artifact(tmp_path, "ranker") is None  # installed, and no more
+    assert serving_artifact(tmp_path, "ranker") == artifact
     assert manifest.version == ranker_version(market.panel, STRATEGY, known=known, seed=0)
     assert manifest.version.startswith(f"{market.days[known]:%Y%m%d}-")
     assert (manifest.created_at, manifest.seed) == (NOW, 0)
@@ -177,20 +172,34 @@ def test_a_version_is_of_its_bars_strategy_and_seed(market, known):
     assert len(names) == 8
 
 
-def test_a_version_that_is_there_already_is_not_replaced(train):
-    train()
-    with pytest.raises(ConfigurationError, match="installed already"):
-        train()
+def test_a_version_that_is_there_already_is_taken_as_it_is(train):
+    assert train() == train()
+
+
+def test_a_damaged_version_is_put_there_anew(train):
+    first = train()
+    content = first.path("ranker.npz").read_bytes()
+    (first.directory / "ranker.npz").write_bytes(b"")
+    assert train() == first
+    assert first.path("ranker.npz").read_bytes() == content
 
 
 def test_models_of_the_record_are_kept_where_backtests_look_for_them(
     market, train, opinions, tmp_path
 ):
     """The first week has no history to trade yet: one ranker and no more."""
-    artifact = train(known=opinions[1][0].known, cache=None)
+    cache = ModelCache(tmp_path / "cache")
+    artifact = train(at=opinions[1][0].known, cache=cache)
     assert artifact.manifest.validation["record_trades"] == 0
-    assert len(list((tmp_path / "walk-forward").iterdir())) == 1
+    assert len(list(cache.directory.iterdir())) == 1
     assert first_decision_of(market) == opinions[1][0].known + 1
+
+
+def test_a_history_too_short_for_a_twin_serves_without_a_comparison(train, opinions, tmp_path):
+    artifact = train(at=opinions[1][0].known)
+    assert serving_artifact(tmp_path, "ranker") == artifact
+    assert "held-back.npz" not in artifact.manifest.sha256
+    assert "rank_ic" not in artifact.manifest.validation
 
 
 def first_decision_of(market):
@@ -202,7 +211,7 @@ def first_decision_of(market):
 def test_progress_tells_of_both_long_phases(train):
     watched = Watched()
     train(progress=watched)
-    assert list(watched.phases) == ["Computing factors", "Training models", "Trading the record"]
+    assert list(watched.phases) == ["Training models", "Trading the record"]
     for total, done in watched.phases.values():
         assert done == total > 0
 
@@ -210,12 +219,12 @@ def test_progress_tells_of_both_long_phases(train):
 def test_too_short_a_history_names_what_is_missing(market, train, opinions, tmp_path):
     known = opinions[1][0].known - 1
     with pytest.raises(DataError) as refusal:
-        train(known=known)
+        train(at=known)
     said = str(refusal.value)
     assert f"the {known + 1} sessions of bars to {market.days[known]} are too few" in said
     assert "251 of them can train it, and it needs 252" in said
     with pytest.raises(DataError, match="0 of them"):
-        train(known=0)
+        train(at=0)
     assert not (tmp_path / "ranker").exists()
 
 
@@ -223,53 +232,3 @@ def test_bars_of_nothing_that_may_be_traded_are_refused(train):
     nobody = replace(STRATEGY, universe=Universe(()), listed_only=True)
     with pytest.raises(DataError, match="no symbol that may be traded"):
         train(strategy=nobody)
-
-
-# The script, which stands in for `retrain` in demo and rehearsal.
-
-
-@pytest.fixture
-def models(cache, tmp_path):
-    """Return a model store with the models of the backtest at hand."""
-    shutil.copytree(cache.directory, tmp_path / "walk-forward")
-    return tmp_path
-
-
-@pytest.fixture
-def trained():
-    """Return what the script does, without its command line."""
-    return runpy.run_path(str(SCRIPT))["trained"]
-
-
-def test_the_script_trains_installs_and_promotes_in_the_markets_own_time(
-    market, models, trained, known
-):
-    sunday = market.days[known] + dt.timedelta(days=2)
-    assert sunday.weekday() == 6
-    run = subprocess.run(
-        [sys.executable, SCRIPT, "--bars", market.path, "--models-dir", models,
-         "--as-of", str(sunday)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert (run.returncode, run.stderr) == (0, "")
-    (line,) = run.stdout.splitlines()
-    manifest = serving_artifact(models, "ranker").manifest
-    assert manifest.version == ranker_version(market.panel, STRATEGY, known=known, seed=0)
-    assert manifest.version in line
-    closed_at = session_closes(market.panel.sessions[known : known + 1])[0].item()
-    assert manifest.created_at == closed_at.replace(tzinfo=dt.UTC)
-    assert trained(market.path, models, sunday) == line  # again, and nothing to train
-
-
-def test_the_script_takes_all_of_the_bars_where_no_day_is_named(market, models, trained):
-    trained(market.path, models, None)
-    version = serving_artifact(models, "ranker").manifest.version
-    assert version.startswith(f"{market.days[-1]:%Y%m%d}-")
-
-
-def test_the_script_refuses_what_cannot_be_trained(market, models, trained):
-    with pytest.raises(DataError, match="too few to train"):
-        trained(market.path, models, market.days[100])
-    with pytest.raises(SystemExit, match="the bars begin on"):
-        trained(market.path, models, dt.date(2014, 1, 1))
-    assert serving_artifact(models, "ranker") is None

@@ -90,6 +90,19 @@ def session_before(day: date) -> date:
     return session
 
 
+def session_after(day: date) -> date:
+    """First session after a day, which need not be a session itself.
+
+    Raises
+    ------
+    ValueError
+        It lies outside 1950 to 2099.
+    """
+    after = sessions_between(day + timedelta(days=1), day + LONGEST_BREAK)
+    session: date = after[0].item()
+    return session
+
+
 def is_session(day: date) -> bool:
     """Whether the exchange trades on `day`; False outside 1950 to 2099."""
     return bool(are_sessions(session_array([day]))[0])

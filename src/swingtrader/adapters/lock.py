@@ -1,7 +1,7 @@
-"""The one lock that keeps two runs from acting on the same state at once.
+"""The locks that keep two runs from acting on the same state, or training the same models.
 
-It is an advisory lock of the kernel (flock), so it ends with the process that holds it, however
-that process ends; the file itself stays and means nothing.
+They are advisory locks of the kernel (flock), so each ends with the process that holds it,
+however that process ends; the file itself stays and means nothing.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOCK_NAME = "swingtrader.lock"
+RETRAIN_LOCK_NAME = "retrain.lock"
+"""Of its own: a retraining takes minutes, and nothing that trades may wait for it."""
 
 
 @contextmanager
-def state_lock(state_dir: Path, *, wait_seconds: float) -> Iterator[None]:
+def state_lock(state_dir: Path, *, wait_seconds: float, name: str = LOCK_NAME) -> Iterator[None]:
     """Hold the lock of `state_dir` for the length of the block.
 
     Parameters
@@ -32,6 +34,8 @@ def state_lock(state_dir: Path, *, wait_seconds: float) -> Iterator[None]:
         Created if missing.
     wait_seconds : float
         How long to wait for another run; 0 tries once.
+    name : str
+        Of the lock's file; different names are different locks.
 
     Raises
     ------
@@ -45,7 +49,7 @@ def state_lock(state_dir: Path, *, wait_seconds: float) -> Iterator[None]:
     if not (math.isfinite(wait_seconds) and wait_seconds >= 0):
         raise ValueError(f"wait_seconds must be finite and not negative, not {wait_seconds}")
     ensure_directory(state_dir)
-    path = state_dir / LOCK_NAME
+    path = state_dir / name
     lock = FileLock(path, timeout=wait_seconds, mode=FILE_MODE)
     try:
         lock.acquire()

@@ -5,7 +5,17 @@ imports what it needs when it runs. Errors become one line on stderr and an exit
 contract in `app`, and nowhere else.
 """
 
-from swingtrader.cli import backtesting, looking, market_bars, trading
+from swingtrader.cli import backtesting, learning, looking, market_bars, models, trading
 from swingtrader.cli.app import app, main, run
 
-__all__ = ["app", "backtesting", "looking", "main", "market_bars", "run", "trading"]
+__all__ = [
+    "app",
+    "backtesting",
+    "learning",
+    "looking",
+    "main",
+    "market_bars",
+    "models",
+    "run",
+    "trading",
+]

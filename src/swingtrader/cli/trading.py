@@ -29,7 +29,7 @@ def decide(context: typer.Context, *, as_json: AsJson = False) -> None:
     Sends no order unless LIVE_TRADING=true.
     """
     options: GlobalOptions = context.obj
-    report = _skipped_by_switch(options, "decide") or _decided(options)
+    report = timers_off_report(options, "decide") or _decided(options)
     _print_run(report, as_json=as_json or options.as_json)
 
 
@@ -40,7 +40,7 @@ def risk_check(context: typer.Context, *, as_json: AsJson = False) -> None:
     Sends no order unless LIVE_TRADING=true.
     """
     options: GlobalOptions = context.obj
-    report = _skipped_by_switch(options, "risk-check") or _risk_checked(options)
+    report = timers_off_report(options, "risk-check") or _risk_checked(options)
     _print_run(report, as_json=as_json or options.as_json)
 
 
@@ -48,7 +48,7 @@ def risk_check(context: typer.Context, *, as_json: AsJson = False) -> None:
 def regime(context: typer.Context, *, as_json: AsJson = False) -> None:
     """Bring the market's regime up to the last completed session; daily before the open."""
     options: GlobalOptions = context.obj
-    report = _skipped_by_switch(options, "regime") or _regime_read(options)
+    report = timers_off_report(options, "regime") or _regime_read(options)
     if as_json or options.as_json:
         print_json(report)
         return
@@ -161,12 +161,15 @@ def _store(options: GlobalOptions, now: datetime) -> Iterator[Store]:
         yield store
 
 
-def _skipped_by_switch(options: GlobalOptions, command: str) -> dict[str, Any] | None:
+def timers_off_report(options: GlobalOptions, command: str) -> dict[str, Any] | None:
     """Report of a run that a timer fired while ENABLE_CRON=false; None for any other."""
     if not timers_are_off(os.environ):
         return None
-    from swingtrader.commands.regime import skipped_regime_report  # noqa: PLC0415 - not for --help
-    from swingtrader.commands.run_report import skipped_report  # noqa: PLC0415 - as above
+    from swingtrader.commands.run_report import (  # noqa: PLC0415 - not for --help
+        skipped_regime_report,
+        skipped_report,
+        skipped_retrain_report,
+    )
     from swingtrader.commands.trading_command import TIMERS_OFF  # noqa: PLC0415 - as above
 
     typer.echo(f"swingtrader: ENABLE_CRON=false: {command} does nothing", err=True)
@@ -174,7 +177,9 @@ def _skipped_by_switch(options: GlobalOptions, command: str) -> dict[str, Any] |
     with _store(options, now) as store:
         run_id = uuid.uuid4().hex[:12]
         report = skipped_report(store, run_id, command, mode, TIMERS_OFF, None, None)
-    return skipped_regime_report(report) if command == "regime" else report
+    if command == "regime":
+        return skipped_regime_report(report)
+    return skipped_retrain_report(report) if command == "retrain" else report
 
 
 def _print_run(report: dict[str, Any], *, as_json: bool) -> None:

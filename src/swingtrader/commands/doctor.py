@@ -222,7 +222,7 @@ def _about_models(models_dir: Path, asof: datetime) -> Finding:
 def _about_ranker(models_dir: Path, asof: datetime) -> Iterator[Finding]:
     from swingtrader.commands.live_signals import serving_ranker  # noqa: PLC0415 - heavy
 
-    train = "train one: scripts/train-ranker"
+    train = "train one: swingtrader retrain"
     serving, sentences = serving_ranker(models_dir, asof=asof)
     for sentence in sentences:
         damage = sentence.removesuffix(NOTHING_BOUGHT)

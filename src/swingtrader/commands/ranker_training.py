@@ -3,12 +3,14 @@
 Both are the backtest's: the model is the one its weekly retraining would serve from the same
 close, and the record is the closed trades of its simulation over the history before. They are
 installed together, because a Kelly fraction belongs to the model it was measured with.
+
+A model that is trained up to the last realised label has no session left to be judged on. So a
+twin is trained beside it without the last half year, and rankers are compared by their twins, on
+sessions whose outcomes neither twin has seen.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -16,40 +18,42 @@ import numpy as np
 
 from swingtrader.adapters.bars import panel_sha256
 from swingtrader.adapters.model_cache import ModelCache, fingerprint
-from swingtrader.commands.live_signals import FAMILY, RECORD_COLUMNS, RECORD_FILE, TREES_FILE
-from swingtrader.commands.walk_forward import known_at_opens, ranker_known_at, walk_forward
-from swingtrader.core.signals import market_view
-from swingtrader.core.simulate import simulate
+from swingtrader.commands.live_signals import FAMILY, RECORD_FILE, TREES_FILE
+from swingtrader.commands.model_candidate import Candidate, unjudged
+from swingtrader.commands.ranker_record import csv_of, record_of
+from swingtrader.commands.walk_forward import ranker_known_at
+from swingtrader.core.challenge import ranker_verdict
+from swingtrader.core.inference import spearman_by_session
+from swingtrader.core.plausibility import reference_of
+from swingtrader.core.trees import TreeEnsemble, probability
 from swingtrader.core.walkforward import (
     LABEL_HORIZON,
     MINIMUM_CROSS_SECTION,
     RANKER_MINIMUM,
-    first_decision,
-    forward_returns,
-    top_quartile,
+    rankable,
     training_rows,
-    usable_rows,
-    weekly_retrainings,
 )
-from swingtrader.errors import DataError
-from swingtrader.estimators.installation import install
+from swingtrader.errors import DataError, FileDataError
 from swingtrader.estimators.ranker import xgboost_version
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import date, datetime
-    from pathlib import Path
+    from datetime import date
 
     from swingtrader.commands.backtest_inputs import Progress
+    from swingtrader.commands.training_material import Material
     from swingtrader.config import Strategy
     from swingtrader.core.arrays import BoolArray, FloatArray
+    from swingtrader.core.challenge import Verdict
     from swingtrader.core.market import Panel
-    from swingtrader.core.result import RoundTrip
     from swingtrader.core.signals import MarketView
     from swingtrader.estimators.artifact import Artifact
 
-RECORD_CASH_USD = 100_000.0
-"""Cash the record's simulation begins with: the backtest's default."""
+TWIN_FILE = "held-back.npz"
+REFERENCE_FILE = "reference.npz"
+"""What the bars looked like, for the next retraining to compare its own with."""
+
+HELD_BACK_SESSIONS = 126
+"""Half a year of sessions with realised labels that the twin is judged on."""
 
 
 def ranker_version(panel: Panel, strategy: Strategy, *, known: int, seed: int) -> str:
@@ -59,127 +63,142 @@ def ranker_version(panel: Panel, strategy: Strategy, *, known: int, seed: int) -
     return f"{seen.sessions[-1].item():%Y%m%d}-{digest[:8]}"
 
 
-def train_ranker(
-    panel: Panel,
-    strategy: Strategy,
-    *,
-    known: int,
-    seed: int,
-    now: datetime,
-    models_dir: Path,
-    progress: Progress,
-    cache: ModelCache | None = None,
-) -> Artifact:
-    """Train the ranker of row `known`, simulate its record, and install both.
-
-    Parameters
-    ----------
-    panel : Panel
-        Stocks and context. Rows after `known` are not read.
-    known : int
-        Row of the last completed session.
-    now : datetime
-        The artefact's date of creation, aware.
-    models_dir : Path
-        The model store.
-    cache : ModelCache, optional
-        Models of earlier weeks; by default the one that backtests with this store use.
-
-    Returns
-    -------
-    Artifact
-        Installed under `ranker_version`, not yet serving.
-
-    Raises
-    ------
-    DataError
-        The history is too short, or nothing in it may be traded.
-    ConfigurationError
-        The version is installed already, or the store cannot be written to.
-    """
-    seen = panel.rows(0, known + 1)
-    done = progress.phase("Computing factors")
-    try:
-        view = market_view(seen, strategy.universe, listed_only=strategy.listed_only)
-    except ValueError as error:
-        raise DataError(f"{error}; add stocks or change the universe") from error
-    labels = top_quartile(forward_returns(view.stocks.close))
-    usable = usable_rows(view.factors, labels)
-    done(1)
-    if cache is None:
-        cache = ModelCache(models_dir / "walk-forward")
-    ensemble, _ = ranker_known_at(
-        known, np.ascontiguousarray(view.factors), labels, usable, seed=seed, cache=cache
-    )
-    if ensemble is None:
-        raise DataError(_too_short(view, usable, known))
-    trades = _record(view, labels, usable, strategy, seed=seed, cache=cache, progress=progress)
-    rows = training_rows(known)
-    chosen = usable[rows.start : rows.stop]
-    trained_on = view.stocks.sessions[rows.start : rows.stop][chosen.any(axis=1)]
-    return install(
-        models_dir,
-        FAMILY,
-        ranker_version(panel, strategy, known=known, seed=seed),
-        {TREES_FILE: ensemble.to_bytes(), RECORD_FILE: _csv(trades)},
-        created_at=now,
-        library_versions={
-            "xgboost": xgboost_version(),
-            **{name: version(name) for name in ("swingtrader", "numpy", "hmmlearn")},
-        },
-        validation={
-            "training_sessions": float(len(trained_on)),
-            "training_rows": float(np.count_nonzero(chosen)),
-            "record_trades": float(len(trades)),
-        },
-        training_sessions=(trained_on[0].item(), trained_on[-1].item()),
-        data_sha256=panel_sha256(seen),
-        seed=seed,
-    )
-
-
-def _record(
-    view: MarketView,
-    labels: FloatArray,
-    usable: BoolArray,
+def ranker_candidate(
+    material: Material,
     strategy: Strategy,
     *,
     seed: int,
     cache: ModelCache,
+    champion: Artifact | None,
     progress: Progress,
-) -> tuple[RoundTrip, ...]:
-    """Closed trades of a backtest from the first session with a model to the last one seen."""
-    first = first_decision(usable)
-    if first is None:
-        return ()
-    rows = range(first, len(usable))
-    retrainings = weekly_retrainings(view.stocks.sessions, rows)
-    opinions = walk_forward(
-        view,
-        labels,
-        usable,
-        retrainings,
-        cache=cache,
+) -> tuple[Candidate, TreeEnsemble]:
+    """Train the ranker and its twin, simulate the record, and judge the twin.
+
+    Parameters
+    ----------
+    cache : ModelCache
+        Models of earlier weeks, shared with backtests.
+    champion : Artifact, optional
+        The serving ranker.
+
+    Returns
+    -------
+    candidate : Candidate
+        Named by `ranker_version`.
+    ensemble : TreeEnsemble
+        The model itself.
+
+    Raises
+    ------
+    DataError
+        The history is too short to train on, or a file of the champion is damaged.
+    """
+    view, known = material.view, material.known
+    ensemble, twin, verdict = judged_ranker(material, seed=seed, cache=cache, champion=champion)
+    trades = record_of(material, strategy, seed=seed, cache=cache, progress=progress)
+    rows = training_rows(known)
+    chosen = material.usable[rows.start : rows.stop]
+    trained_on = view.stocks.sessions[rows.start : rows.stop][chosen.any(axis=1)]
+    files = {
+        TREES_FILE: ensemble.to_bytes(),
+        RECORD_FILE: csv_of(trades),
+        REFERENCE_FILE: reference_of(material.panel).to_bytes(),
+    }
+    if twin is not None:
+        files[TWIN_FILE] = twin.to_bytes()
+    candidate = Candidate(
+        family=FAMILY,
+        version=ranker_version(material.panel, strategy, known=known, seed=seed),
+        files=files,
+        verdict=verdict,
+        training_sessions=(trained_on[0].item(), trained_on[-1].item()),
+        library_versions={
+            "xgboost": xgboost_version(),
+            **{name: version(name) for name in ("swingtrader", "numpy", "hmmlearn")},
+        },
+        data_sha256=panel_sha256(material.panel),
         seed=seed,
-        progress=progress.phase("Training models", len(retrainings)),
+        figures={
+            "training_sessions": float(len(trained_on)),
+            "training_rows": float(np.count_nonzero(chosen)),
+            "record_trades": float(len(trades)),
+        },
     )
-    return simulate(
-        view.stocks,
-        known_at_opens(view, opinions),
-        strategy.policy,
-        strategy.costs,
-        cash_usd=RECORD_CASH_USD,
-        rows=rows,
-        progress=progress.phase("Trading the record", len(rows)),
-    ).trades
+    return candidate, ensemble
 
 
-def _csv(trades: Iterable[RoundTrip]) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(RECORD_COLUMNS)
-    writer.writerows((trade.exit_session, trade.simple_return) for trade in trades)
-    return text.getvalue().encode()
+def judged_ranker(
+    material: Material, *, seed: int, cache: ModelCache, champion: Artifact | None
+) -> tuple[TreeEnsemble, TreeEnsemble | None, Verdict]:
+    """Train the ranker and its twin, and compare the twin with the champion's.
+
+    Returns
+    -------
+    ensemble : TreeEnsemble
+    twin : TreeEnsemble or None
+        None where history is too short for one.
+    verdict : Verdict
+
+    Raises
+    ------
+    DataError
+        The history is too short to train on, or a file of the champion is damaged.
+    """
+    known = material.known
+    ensemble = _trained(material, known, seed, cache)
+    if ensemble is None:
+        raise DataError(_too_short(material.view, material.usable, known))
+    twin = _trained(material, known - LABEL_HORIZON - HELD_BACK_SESSIONS, seed, cache)
+    return ensemble, twin, _verdict(material, twin, champion)
+
+
+def scores_at(ensemble: TreeEnsemble, factors: FloatArray) -> FloatArray:
+    """Probability of every stock and session of `factors` (T, N, 13): shape (T, N).
+
+    NaN where a factor is missing that a quarter of history gives.
+    """
+    scores = np.full(factors.shape[:-1], np.nan)
+    asked = rankable(factors)
+    if asked.any():
+        scores[asked] = probability(ensemble, np.ascontiguousarray(factors)[asked])
+    return scores
+
+
+def _trained(material: Material, known: int, seed: int, cache: ModelCache) -> TreeEnsemble | None:
+    if known < 0:
+        return None
+    factors = np.ascontiguousarray(material.view.factors)
+    ensemble, _ = ranker_known_at(
+        known, factors, material.labels, material.usable, seed=seed, cache=cache
+    )
+    return ensemble
+
+
+def _verdict(material: Material, twin: TreeEnsemble | None, champion: Artifact | None) -> Verdict:
+    """Compare the twins on the last half year of realised labels, which neither has seen."""
+    rival = None
+    if champion is not None and TWIN_FILE in champion.manifest.sha256:
+        path = champion.path(TWIN_FILE)
+        try:
+            rival = TreeEnsemble.from_bytes(path.read_bytes())
+        except ValueError as error:
+            raise FileDataError(path, f"{error}; roll the ranker back") from error
+    if twin is None:
+        return unjudged(has_champion=rival is not None)
+    stop = material.known - LABEL_HORIZON + 1
+    rows = slice(stop - HELD_BACK_SESSIONS, stop)
+    factors, forward = material.view.factors[rows], material.forward[rows]
+    scores = scores_at(twin, factors)
+    if rival is None:
+        return ranker_verdict(spearman_by_session(scores, forward), None, None)
+    theirs = scores_at(rival, factors)
+    agreement = spearman_by_session(scores, theirs)
+    agreement = agreement[np.isfinite(agreement)]
+    return ranker_verdict(
+        spearman_by_session(scores, forward),
+        spearman_by_session(theirs, forward),
+        float(agreement.mean()) if agreement.size else None,
+    )
 
 
 def _too_short(view: MarketView, usable: BoolArray, known: int) -> str:

@@ -22,7 +22,6 @@ from swingtrader.core.new_york import session_at
 from swingtrader.errors import FileDataError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import date, datetime
 
     from swingtrader.adapters.bars import Bars
@@ -55,7 +54,8 @@ def read_regime_now(launch: Launch, strategy: Strategy) -> dict[str, Any]:
             raise FileDataError(path, "is not there; run swingtrader data pull")
         bars = read_bars(path)
         _record_ranges(store, bars, session_before(session), clock.at)
-        reading = update_regime(bars, strategy, store, session=session, at=clock.at)
+        models_dir = launch.places.models_dir
+        reading = update_regime(bars, strategy, store, models_dir, session=session, at=clock.at)
         report.update(
             run_id=launch.run_id,
             command=launch.command,
@@ -66,7 +66,7 @@ def read_regime_now(launch: Launch, strategy: Strategy) -> dict[str, Any]:
             regime=regime_entry(reading.p_high_volatility),
             refitted=reading.refitted,
             skipped=None,
-            warnings=[*report.pop("warnings"), *bars.warnings],
+            warnings=[*report.pop("warnings"), *bars.warnings, *reading.doubts],
         )
         if reading.fitted_for is None:
             report["warnings"].append("the bars are too few to fit a model: no regime is known")
@@ -82,9 +82,3 @@ def _record_ranges(store: Store, bars: Bars, completed: date, at: datetime) -> N
     store.ranges.record(
         completed, dict(zip(bars.panel.symbols, fractions.tolist(), strict=True)), at
     )
-
-
-def skipped_regime_report(skipped: Mapping[str, Any]) -> dict[str, Any]:
-    """Report of a run that did nothing, from the one that `decide` would give."""
-    kept = {name: skipped[name] for name in skipped if name not in {"orders", "decisions"}}
-    return {**kept, "refitted": False}

@@ -4,6 +4,9 @@ The figures are the backtest's, bit by bit. It fits before the first session of 
 week, on what was known then, and filters from the first session of that fit. So does a run here,
 on whichever day of the week it comes first: a fit that Monday missed uses Monday's knowledge.
 
+A new model serves where it is not worse than the one before (`regime_training`); a week whose
+model was refused goes on with the model before, and is not fitted again by later runs.
+
 A week counts by the first session that the bars do not cover. Where bars are late, no model is
 fitted for a week of whose eve nothing is known yet, and the filter carries its prediction on.
 """
@@ -18,19 +21,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from swingtrader.commands.live_signals import panel_before
-from swingtrader.commands.walk_forward import (
-    filtered_high_volatility,
-    has_regimes,
-    regime_start,
-)
-from swingtrader.core.regime import RegimeModel, exposure_scale, regime_features, regime_label
+from swingtrader.commands.model_candidate import settle
+from swingtrader.commands.regime_training import FAMILY, regime_candidate, serving_regime
+from swingtrader.commands.walk_forward import filtered_high_volatility
+from swingtrader.core.arrays import frozen
+from swingtrader.core.regime import exposure_scale, regime_features, regime_label
 from swingtrader.core.sectors import market_index
+from swingtrader.estimators.installation import installed
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from pathlib import Path
 
     from swingtrader.adapters.bars import Bars
-    from swingtrader.adapters.store import Store, StoredRegimeModel
+    from swingtrader.adapters.store import Store
+    from swingtrader.commands.regime_training import ServingRegime
     from swingtrader.config import Strategy
     from swingtrader.core.arrays import FloatArray
     from swingtrader.core.regime import RegimeLabel
@@ -50,6 +55,11 @@ class RegimeReading:
         Whether this run fitted the model.
     fitted_for : date or None
         Monday of the week whose model this is; None without one.
+    path : ndarray of shape (P,)
+        Filtered probability after each completed session since the model's first, oldest first;
+        the last is `p_high_volatility`. Empty without a model.
+    doubts : tuple of str
+        What is wrong with the model that should serve.
     """
 
     session: date
@@ -58,10 +68,12 @@ class RegimeReading:
     exposure_scale: float
     refitted: bool
     fitted_for: date | None
+    path: FloatArray
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
-class _History:
+class RegimeHistory:
     """The regime's features before the session decided in.
 
     Attributes
@@ -86,6 +98,7 @@ def update_regime(
     bars: Bars,
     strategy: Strategy,
     store: Store,
+    models_dir: Path,
     *,
     session: date,
     at: datetime,
@@ -106,42 +119,55 @@ def update_regime(
     ------
     ValueError
         `session` is no session of the exchange.
+    ConfigurationError
+        The model store cannot be written to.
     """
-    history = _history(bars, strategy, session)
-    stored = store.regimes.model()
-    model = None if stored is None else _model(stored, history)
-    if stored is not None and model is not None and stored.week >= history.week:
-        reading = _reading(history, stored.week, stored.first_session, model)
-    else:
-        reading = _refitted(history, store, at, seed)
+    history = regime_history(bars, strategy, session)
+    champion, doubts = serving_regime(models_dir)
+    refitted = False
+    if champion is not None and champion.first_session not in history.sessions:
+        champion = None  # it cannot be filtered from its beginning any more
+    if champion is None or (
+        champion.week < history.week and not _has_been_fitted(models_dir, history.week)
+    ):
+        candidate = regime_candidate(
+            history.features, history.sessions, known=history.known, week=history.week,
+            seed=seed, champion=champion,
+        )  # fmt: skip
+        if candidate is not None:
+            settle(models_dir, candidate, store, created_at=at)
+            refitted = candidate.verdict.promoted
+            champion, doubts = serving_regime(models_dir)
+    reading = _reading(history, champion, doubts, refitted=refitted)
     if reading.fitted_for is not None:
         store.regimes.record(session, reading.p_high_volatility, reading.label, at)
     return reading
 
 
 def current_regime(
-    bars: Bars, strategy: Strategy, store: Store, *, session: date
-) -> RegimeReading | None:
-    """Filter to the session before `session` with the stored model, whatever week it is for.
+    bars: Bars, strategy: Strategy, models_dir: Path, *, session: date
+) -> RegimeReading:
+    """Filter to the session before `session` with the serving model, whatever week it is for.
 
-    Fits and writes nothing, and returns None where no stored model can be used.
+    Fits and writes nothing; the reading is unknown where no model can be used.
 
     Raises
     ------
     ValueError
         `session` is no session of the exchange.
     """
-    stored = store.regimes.model()
-    if stored is None:
-        return None
-    history = _history(bars, strategy, session)
-    model = _model(stored, history)
-    if model is None:
-        return None
-    return _reading(history, stored.week, stored.first_session, model)
+    history = regime_history(bars, strategy, session)
+    return _reading(history, *serving_regime(models_dir))
 
 
-def _history(bars: Bars, strategy: Strategy, session: date) -> _History:
+def regime_history(bars: Bars, strategy: Strategy, session: date) -> RegimeHistory:
+    """What the bars say of the market before `session`, and the week to have a model for.
+
+    Raises
+    ------
+    ValueError
+        `session` is no session of the exchange.
+    """
     panel = panel_before(bars.panel, session)
     universe = strategy.universe
     symbols = universe.tradable(panel.symbols, listed_only=strategy.listed_only)
@@ -151,7 +177,7 @@ def _history(bars: Bars, strategy: Strategy, session: date) -> _History:
     covered = int(np.searchsorted(panel.sessions, bars.panel.sessions[-1], side="right"))
     first_unknown = sessions[min(covered, len(sessions) - 1)]
     week = first_unknown - timedelta(days=first_unknown.weekday())
-    return _History(
+    return RegimeHistory(
         session=session,
         sessions=sessions[:-1],
         features=regime_features(market)[:-1],
@@ -160,51 +186,35 @@ def _history(bars: Bars, strategy: Strategy, session: date) -> _History:
     )
 
 
-def _model(stored: StoredRegimeModel, history: _History) -> RegimeModel | None:
-    """Return the stored model where it can still be used."""
-    if stored.first_session not in history.sessions:
-        return None
-    try:
-        return RegimeModel.from_bytes(stored.content)
-    except ValueError:
-        return None  # damaged, or of another version of the program: to be fitted anew
-
-
-def _refitted(history: _History, store: Store, at: datetime, seed: int) -> RegimeReading:
-    start = regime_start(history.known)
-    features = history.features[start : history.known + 1]
-    if not has_regimes(features):
-        return RegimeReading(
-            session=history.session,
-            p_high_volatility=math.nan,
-            label=regime_label(math.nan),
-            exposure_scale=exposure_scale(math.nan),
-            refitted=False,
-            fitted_for=None,
-        )
-    from swingtrader.estimators.hmm import fit_regime  # noqa: PLC0415 - one run a week fits
-
-    model = fit_regime(features, seed=seed)
-    first_session = history.sessions[start]
-    store.regimes.save_model(history.week, first_session, model.to_bytes(), at)
-    return _reading(history, history.week, first_session, model, refitted=True)
+def _has_been_fitted(models_dir: Path, week: date) -> bool:
+    """Whether the model of a week is there, and was refused or taken back by hand."""
+    name = f"{week:%Y%m%d}-"
+    return any(one.manifest.version.startswith(name) for one in installed(models_dir, FAMILY))
 
 
 def _reading(
-    history: _History,
-    fitted_for: date,
-    first_session: date,
-    model: RegimeModel,
+    history: RegimeHistory,
+    serving: ServingRegime | None,
+    doubts: tuple[str, ...],
     *,
     refitted: bool = False,
 ) -> RegimeReading:
-    start = history.sessions.index(first_session)
-    p_high = float(filtered_high_volatility(history.features[start:], model)[-1])
+    path: FloatArray = np.zeros(0)
+    if serving is not None and serving.first_session in history.sessions:
+        start = history.sessions.index(serving.first_session)
+        path = filtered_high_volatility(history.features[start:], serving.model)
+    elif serving is not None:
+        gone = f"the bars do not reach back to {serving.first_session}, where the regime model "
+        doubts = (*doubts, f"{gone}begins: run swingtrader data pull")
+        serving = None
+    p_high = float(path[-1]) if path.size else math.nan
     return RegimeReading(
         session=history.session,
         p_high_volatility=p_high,
         label=regime_label(p_high),
         exposure_scale=exposure_scale(p_high),
         refitted=refitted,
-        fitted_for=fitted_for,
+        fitted_for=None if serving is None else serving.week,
+        path=frozen(path),
+        doubts=doubts,
     )

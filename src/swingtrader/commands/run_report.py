@@ -99,6 +99,18 @@ def skipped_report(
     }
 
 
+def skipped_regime_report(skipped: Mapping[str, Any]) -> dict[str, Any]:
+    """What `regime` tells of doing nothing, from what `decide` would."""
+    kept = {name: skipped[name] for name in skipped if name not in {"orders", "decisions"}}
+    return {**kept, "refitted": False}
+
+
+def skipped_retrain_report(skipped: Mapping[str, Any]) -> dict[str, Any]:
+    """What `retrain` tells of doing nothing, from what `decide` would."""
+    named = ("run_id", "command", "mode", "asof", "session", "skipped", "warnings")
+    return {**{name: skipped[name] for name in named}, "dry_run": False, "stages": []}
+
+
 def _head(
     run_id: str, command: str, mode: Mode, clock: MarketClock | None, session: date | None
 ) -> Mapping[str, Any]:

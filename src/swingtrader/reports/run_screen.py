@@ -48,42 +48,42 @@ def print_run(report: Mapping[str, Any], console: Console) -> None:
     console : Console
         Its width counts only where it is a terminal.
     """
-    _say(_headline(report), console)
+    say(_headline(report), console)
     if report["skipped"] is None:
-        _say(_regime(report["regime"]), console)
+        say(_regime(report["regime"]), console)
         _print_orders(report["orders"], console)
         for line in _looked_at(report["decisions"]):
-            _say(line, console)
+            say(line, console)
     else:
-        _say(f"Skipped: {skip_sentence(report['skipped'])}.", console)
+        say(f"Skipped: {skip_sentence(report['skipped'])}.", console)
     for warning in report["warnings"]:
-        _say(f"Warning: {warning}", console)
+        say(f"Warning: {warning}", console)
 
 
 def print_regime(report: Mapping[str, Any], console: Console) -> None:
     """Print the object of ``regime --json``."""
     if report["skipped"] is not None:
-        _say(f"Skipped: {skip_sentence(report['skipped'])}.", console)
+        say(f"Skipped: {skip_sentence(report['skipped'])}.", console)
     else:
         fitted = " The model was fitted anew." if report["refitted"] else ""
-        _say(f"For the session of {report['session']}.{fitted}", console)
-        _say(_regime(report["regime"]), console)
+        say(f"For the session of {report['session']}.{fitted}", console)
+        say(_regime(report["regime"]), console)
     for warning in report["warnings"]:
-        _say(f"Warning: {warning}", console)
+        say(f"Warning: {warning}", console)
 
 
 def print_halt(told: Mapping[str, Any], console: Console) -> None:
     """Print what `halt` did."""
-    _say(f"Entries are halted: {_reasons(told)}.", console)
-    _say("Exits and protection go on. To end it: swingtrader resume", console)
+    say(f"Entries are halted: {_reasons(told)}.", console)
+    say("Exits and protection go on. To end it: swingtrader resume", console)
 
 
 def print_resume(told: Mapping[str, Any], console: Console) -> None:
     """Print what `resume` did."""
     if told["halts"]:
-        _say(f"No entries until the session ends: {_reasons(told)}.", console)
+        say(f"No entries until the session ends: {_reasons(told)}.", console)
     else:
-        _say("Entries are allowed again." if told["lifted"] else "Nothing was halted.", console)
+        say("Entries are allowed again." if told["lifted"] else "Nothing was halted.", console)
 
 
 def skip_sentence(why: str) -> str:
@@ -91,7 +91,8 @@ def skip_sentence(why: str) -> str:
     return SKIPS.get(why, why)
 
 
-def _say(line: str, console: Console) -> None:
+def say(line: str, console: Console) -> None:
+    """Print one fact: wrapped on a terminal, one line elsewhere."""
     for part in textwrap.wrap(
         line, _width(console), subsequent_indent=INDENT, break_on_hyphens=False
     ):
@@ -120,7 +121,7 @@ def _regime(regime: Mapping[str, Any]) -> str:
 def _print_orders(orders: Iterable[Mapping[str, Any]], console: Console) -> None:
     rows = list(orders)
     if not rows:
-        _say("No orders.", console)
+        say("No orders.", console)
         return
     table = Table.grid(padding=(0, 2), pad_edge=False)
     headings = ("Order", "Symbol", "Shares", "Type", "Limit", "Reason", "Status")

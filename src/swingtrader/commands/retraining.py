@@ -1,0 +1,231 @@
+"""What one retraining trains, and on what: the bars are looked at first.
+
+Whatever could have damaged them stops the run before anything is trained. Then the ranker comes,
+then the regime, then the agents, who learn from what the ranker ranks high and from the regime
+that is to serve.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from swingtrader.adapters.calendar import session_before
+from swingtrader.adapters.model_cache import ModelCache
+from swingtrader.commands import ranker_training, regime_training, rl_candidate
+from swingtrader.commands.data_check import universe_symbols
+from swingtrader.commands.regime_filter import regime_history
+from swingtrader.commands.training_material import material_of
+from swingtrader.commands.walk_forward import filtered_high_volatility
+from swingtrader.core.challenge import Verdict
+from swingtrader.core.plausibility import Reference, doubts_about
+from swingtrader.core.regime import RegimeModel
+from swingtrader.errors import DataError, FileDataError
+from swingtrader.estimators.agents import TIMESTEPS
+from swingtrader.estimators.artifact import serving
+
+if TYPE_CHECKING:
+    from datetime import date, datetime
+
+    from swingtrader.adapters.bars import Bars
+    from swingtrader.adapters.store import Store
+    from swingtrader.commands.backtest_inputs import Progress
+    from swingtrader.commands.model_candidate import Candidate
+    from swingtrader.commands.training_material import Material
+    from swingtrader.config import Strategy
+    from swingtrader.core.arrays import FloatArray
+    from swingtrader.core.market import Panel
+    from swingtrader.core.trees import TreeEnsemble
+    from swingtrader.environment import Places
+    from swingtrader.estimators.artifact import Artifact
+
+FAMILIES = ("ranker", "regime", "rl")
+
+
+@dataclass(frozen=True)
+class RetrainOptions:
+    """What the command line asks for.
+
+    Attributes
+    ----------
+    families : tuple of str
+        Of `FAMILIES`, what to train.
+    dry_run : bool
+        Train and judge, but install nothing.
+    timesteps : int
+        Of each agent.
+    agent_seeds : int
+        Times the agents are trained, to see how much of their worth is luck.
+    """
+
+    families: tuple[str, ...] = FAMILIES
+    dry_run: bool = False
+    seed: int = 0
+    timesteps: int = TIMESTEPS
+    agent_seeds: int = rl_candidate.AGENT_SEEDS
+
+
+class Retraining:
+    """One retraining, as far as it has come.
+
+    Parameters
+    ----------
+    session : date
+        The next to be decided in; bars of it or later are not read.
+    at : datetime
+        Of the run, aware.
+
+    Attributes
+    ----------
+    warnings : list of str
+        What the person should know.
+    """
+
+    def __init__(
+        self,
+        places: Places,
+        strategy: Strategy,
+        options: RetrainOptions,
+        bars: Bars,
+        session: date,
+        at: datetime,
+        store: Store,
+        progress: Progress,
+    ) -> None:
+        self._places = places
+        self._strategy = strategy
+        self._options = options
+        self._bars = bars
+        self._session = session
+        self._at = at
+        self._store = store
+        self._progress = progress
+        self._cache = ModelCache(places.models_dir / "walk-forward")
+        self.warnings: list[str] = list(bars.warnings)
+
+    def candidates(self) -> list[Candidate]:
+        """Train what is asked for and judge it; nothing is installed.
+
+        Raises
+        ------
+        DataError
+            The bars must not be trained on, or are too few.
+        """
+        panel = self._checked()
+        wanted = self._options.families
+        done = self._progress.phase("Computing factors")
+        material = material_of(panel, self._strategy, known=len(panel.sessions) - 1)
+        done(1)
+        found: list[Candidate] = []
+        ensemble = None
+        if "ranker" in wanted:
+            candidate, ensemble = ranker_training.ranker_candidate(
+                material, self._strategy, seed=self._options.seed, cache=self._cache,
+                champion=self._champion("ranker"), progress=self._progress,
+            )  # fmt: skip
+            found.append(candidate)
+        regime = self._regime()
+        if "regime" in wanted and regime is not None:
+            found.append(regime)
+        if "rl" in wanted:
+            found.extend(self._agents(material, ensemble, regime))
+        return [self._in_order(candidate) for candidate in found]
+
+    def _checked(self) -> Panel:
+        """The bars up to the last completed session, if they may be trained on."""
+        completed = session_before(self._session)
+        sessions = self._bars.panel.sessions
+        stop = int(np.searchsorted(sessions, np.datetime64(completed, "D"), side="right"))
+        panel = self._bars.panel.rows(0, stop)
+        doubts = doubts_about(panel, completed, self._reference())
+        self.warnings += [doubt.sentence for doubt in doubts if not doubt.fatal]
+        fatal = [doubt.sentence for doubt in doubts if doubt.fatal]
+        if fatal:
+            raise DataError(f"these bars must not be trained on: {'; '.join(fatal)}")
+        return panel
+
+    def _reference(self) -> Reference | None:
+        champion = self._champion("ranker")
+        if champion is None or ranker_training.REFERENCE_FILE not in champion.manifest.sha256:
+            return None
+        path = champion.path(ranker_training.REFERENCE_FILE)
+        wanted = {*universe_symbols(self._strategy.universe), *self._bars.panel.symbols}
+        try:
+            return Reference.from_bytes(path.read_bytes()).among(wanted)
+        except ValueError as error:
+            raise FileDataError(path, f"{error}; roll the ranker back") from error
+
+    def _champion(self, family: str) -> Artifact | None:
+        found = serving(self._places.models_dir, family)
+        self.warnings += [doubt for doubt in found.doubts if doubt not in self.warnings]
+        return found.artifact
+
+    def _in_order(self, candidate: Candidate) -> Candidate:
+        """The candidate, refused where what serves has seen the sessions to compare it on."""
+        champion = self._champion(candidate.family)
+        span = None if champion is None else champion.manifest.training_sessions
+        if span is None or span[1] <= candidate.training_sessions[1]:
+            return candidate
+        why = f"what serves was trained up to {span[1]}, later than this"
+        return replace(candidate, verdict=Verdict(promoted=False, sentence=why, figures={}))
+
+    def _regime(self) -> Candidate | None:
+        if not {"regime", "rl"} & set(self._options.families):
+            return None
+        champion, doubts = regime_training.serving_regime(self._places.models_dir)
+        self.warnings += [doubt for doubt in doubts if doubt not in self.warnings]
+        history = regime_history(self._bars, self._strategy, self._session)
+        done = self._progress.phase("Fitting the regime")
+        candidate = regime_training.regime_candidate(
+            history.features, history.sessions, known=history.known, week=history.week,
+            seed=self._options.seed, champion=champion,
+        )  # fmt: skip
+        done(1)
+        if candidate is None:
+            self.warnings.append("the bars are too few to fit a regime model")
+        return candidate
+
+    def _agents(
+        self, material: Material, ensemble: TreeEnsemble | None, regime: Candidate | None
+    ) -> list[Candidate]:
+        try:
+            symbols, said = rl_candidate.chosen_symbols(
+                material, self._store, ensemble, self._places.models_dir, self._at
+            )
+            candidate = rl_candidate.rl_candidate(
+                material,
+                self._p_high_volatility(material, regime),
+                symbols,
+                self._strategy,
+                champion=self._champion("rl"),
+                seed=self._options.seed,
+                timesteps=self._options.timesteps,
+                agent_seeds=self._options.agent_seeds,
+                cache=self._cache,
+                progress=self._progress,
+            )
+        except DataError as error:
+            if self._options.families == ("rl",):
+                raise
+            self.warnings.append(f"no agents were trained: {error}")
+            return []
+        self.warnings += [said] if said else []
+        return [candidate]
+
+    def _p_high_volatility(self, material: Material, regime: Candidate | None) -> FloatArray:
+        """Filtered by the model that is to serve: shape (T,), NaN before its first session."""
+        if regime is not None and regime.verdict.promoted:
+            model = RegimeModel.from_bytes(regime.files[regime_training.MODEL_FILE])
+            first = regime.training_sessions[0]
+        else:
+            champion, _ = regime_training.serving_regime(self._places.models_dir)
+            if champion is None:
+                return np.full(material.known + 1, np.nan)
+            model, first = champion.model, champion.first_session
+        sessions = material.panel.sessions
+        start = int(np.searchsorted(sessions, np.datetime64(first, "D")))
+        path = np.full(len(sessions), np.nan)
+        path[start:] = filtered_high_volatility(material.view.regime[start:], model)
+        return path

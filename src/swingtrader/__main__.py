@@ -2,4 +2,5 @@
 
 from swingtrader.cli import main
 
-main()
+if __name__ == "__main__":  # a second process of a training imports this module, too
+    main()

@@ -12,6 +12,7 @@ from numpy.testing import assert_array_equal
 from swingtrader.adapters.calendar import sessions_between
 from swingtrader.adapters.model_cache import ModelCache
 from swingtrader.adapters.store.scans import ScanRow
+from swingtrader.commands import cached_agents
 from swingtrader.commands.rl_training import (
     SYMBOLS,
     cost_fraction_of,
@@ -275,3 +276,23 @@ def test_scans_later_than_the_last_completed_session_are_not_known():
 def test_without_scans_and_ranker_there_is_nothing_to_train_on():
     with pytest.raises(DataError, match="neither scans nor ranker"):
         top_symbols([], VIEW, known=KNOWN, probability=ranked())
+
+
+@pytest.mark.slow
+def test_two_processes_train_the_same_agents_as_one(monkeypatch, tmp_path):
+    """Byte by byte, and the second time none."""
+    view, p_high = view_of(foretold=0.01), np.full(SESSIONS, 0.2)
+
+    def trained(home, worth):
+        monkeypatch.setattr(cached_agents, "WORTH_PROCESSES", worth)
+        told = []
+        training = train_rl(
+            view, p_high, PICKED, known=KNOWN, cost_fraction=COST, cache=ModelCache(home),
+            progress=told.append, seeds=(0, 1), timesteps=FEW_TIMESTEPS,
+        )  # fmt: skip
+        assert told[-1] == 6
+        return [ensemble.to_bytes() for ensemble in training.by_seed]
+
+    apart = trained(tmp_path / "apart", 1)
+    assert apart == trained(tmp_path / "alone", 10**9)
+    assert apart == trained(tmp_path / "apart", 1)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from swingtrader.commands.cached_agents import cached_agent
+from swingtrader.commands.cached_agents import trained_agents
 from swingtrader.core.agent_trial import (
     MINIMUM_SESSIONS,
     holding_book,
@@ -42,11 +42,10 @@ if TYPE_CHECKING:
 
     from swingtrader.adapters.model_cache import ModelCache
     from swingtrader.adapters.store.scans import ScanRow
-    from swingtrader.core.agent_trial import RlRows, Trial
+    from swingtrader.core.agent_trial import RlRows
     from swingtrader.core.arrays import FloatArray
     from swingtrader.core.costs import Costs
     from swingtrader.core.paper_book import Game
-    from swingtrader.core.perceptron import Agent
     from swingtrader.core.signals import MarketView
 
 SYMBOLS = 15
@@ -122,15 +121,12 @@ def train_rl(  # noqa: PLR0913 - what to train on, how much, and whom to tell
     rows = rl_rows(view, chosen, known=known)
     game = _game(view, p_high_volatility, chosen, known + 1, cost_fraction)
     lesson = game.rows(rows.training.start, rows.training.stop)
-    trials: list[Trial] = []
-    for nth, seed in enumerate(seeds):
-        agents: list[Agent] = []
-        for algorithm in ALGORITHMS:
-            agents.append(
-                cached_agent(algorithm, lesson, seed=seed, timesteps=timesteps, cache=cache)
-            )
-            progress(nth * len(ALGORITHMS) + len(agents))
-        trials.append(trial(agents, game, rows.weighing))
+    wanted = [(algorithm, seed) for seed in seeds for algorithm in ALGORITHMS]
+    agents = trained_agents(wanted, lesson, timesteps=timesteps, cache=cache, progress=progress)
+    trials = [
+        trial(agents[n : n + len(ALGORITHMS)], game, rows.weighing)
+        for n in range(0, len(agents), len(ALGORITHMS))
+    ]
     first = trials[0]
     reason = why_absent(trials)
     silent = Ensemble(first.ensemble.agents, (0.0,) * len(ALGORITHMS))

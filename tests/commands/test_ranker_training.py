@@ -12,10 +12,7 @@ from swingtrader.adapters.bars import panel_sha256
 from swingtrader.adapters.model_cache import ModelCache
 from swingtrader.commands.live_signals import serving_ranker
 from swingtrader.commands.model_candidate import settle
-from swingtrader.commands.ranker_training import (
-    ranker_candidate,
-    ranker_version,
-)
+from swingtrader.commands.ranker_training import ranker_candidate
 from swingtrader.commands.training_material import material_of
 from swingtrader.commands.walk_forward import walk_forward
 from swingtrader.config import load_strategy
@@ -150,7 +147,6 @@ def test_the_manifest_says_what_it_was_trained_on(market, train, known, tmp_path
     artifact = train()
     manifest = artifact.manifest
     assert serving_artifact(tmp_path, "ranker") == artifact
-    assert manifest.version == ranker_version(market.panel, STRATEGY, known=known, seed=0)
     assert manifest.version.startswith(f"{market.days[known]:%Y%m%d}-")
     assert (manifest.created_at, manifest.seed) == (NOW, 0)
     assert manifest.training_sessions[1] == market.days[known - LABEL_HORIZON]
@@ -161,15 +157,13 @@ def test_the_manifest_says_what_it_was_trained_on(market, train, known, tmp_path
     assert manifest.validation["training_rows"] > 14 * 200
 
 
-def test_a_version_is_of_its_bars_strategy_and_seed(market, known):
-    other = replace(STRATEGY, costs=replace(STRATEGY.costs, slippage_bps=4.0))
-    names = {
-        ranker_version(market.panel, strategy, known=row, seed=seed)
-        for strategy in (STRATEGY, other)
-        for row in (known, known - 1)
-        for seed in (0, 1)
-    }
-    assert len(names) == 8
+def test_a_version_is_named_for_its_day_and_content(train, tmp_path):
+    """Other costs make another record, and so another version of the same day."""
+    other = replace(STRATEGY, costs=replace(STRATEGY.costs, slippage_bps=40.0))
+    names = [train(strategy=strategy).version for strategy in (STRATEGY, other, STRATEGY)]
+    assert names[0] == names[2] != names[1]
+    assert len({name[:8] for name in names}) == 1
+    assert len(list((tmp_path / "ranker").glob("2*"))) == 2
 
 
 def test_a_version_that_is_there_already_is_taken_as_it_is(train):

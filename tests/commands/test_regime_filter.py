@@ -224,6 +224,17 @@ def test_a_worse_model_does_not_serve_and_is_not_tried_again_that_week(panel, ba
     assert machine.update(worse, WEEKS[2] + dt.timedelta(days=1)).fitted_for == MONDAY
 
 
+def test_a_missing_close_does_not_keep_the_weeks_that_follow_from_their_models(panel, machine):
+    """It takes a month of sessions out of the features, and not out of the comparison."""
+    machine.update(bars_of(panel), DAYS[0])
+    closes = panel.close.copy()
+    closes[row_of(DAYS[0]) - 5, :] = np.nan
+    holed = bars_of(replace(panel, close=closes))
+    for week in WEEKS[1:4]:
+        day = next(d for d in DAYS if d >= week)
+        assert machine.update(holed, day).fitted_for == week
+
+
 def test_a_model_of_bars_that_are_gone_is_fitted_anew(panel, machine):
     machine.update(bars_of(panel), DAYS[0])
     gone = machine.serving.first_session

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
 import shutil
 from dataclasses import replace
@@ -19,6 +20,7 @@ from swingtrader.adapters.store import Store
 from swingtrader.core.agents import Ensemble
 from swingtrader.core.perceptron import OBSERVATIONS
 from swingtrader.estimators.artifact import serving
+from swingtrader.estimators.installation import rollback
 from swingtrader.simulator.synthetic import SyntheticMarket, simulate_market
 
 FAMILIES = ("ranker", "regime", "rl")
@@ -196,11 +198,39 @@ def test_a_model_later_than_the_bars_is_not_taken_from_its_place(swingtrader, ho
     assert pointers(home) == before
 
 
-def test_what_is_older_is_pruned_and_disk_use_bounded(swingtrader, home, bars):
-    for seed in range(7):
-        retrained(swingtrader, home, bars, "--only", "regime", "--seed", seed)
+@pytest.mark.parametrize("family", ["ranker", "regime"])
+def test_what_was_taken_back_by_hand_is_not_promoted_again(swingtrader, home, bars, family):
+    retrained(swingtrader, home, bars, "--only", family)
+    rolled = rollback(home / "models", family).version
+    (stage,) = retrained(swingtrader, home, bars, "--only", family)["stages"]
+    assert not stage["promoted"]
+    assert "taken back by hand" in stage["verdict"]
+    assert serving(home / "models", family).artifact.version == rolled
+
+
+def test_a_champion_of_another_format_is_no_reason_to_stop(swingtrader, home, bars):
+    """Its hash is right, so another version of the program wrote it."""
+    artifact = serving(home / "models", "ranker").artifact
+    changed = {}
+    for name in ("held-back.npz", "reference.npz"):
+        (artifact.directory / name).write_bytes(b"a format to come")
+        changed[name] = hashlib.sha256(b"a format to come").hexdigest()
+    path = artifact.directory / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["sha256"].update(changed)
+    path.write_text(json.dumps(manifest))
+    report = retrained(swingtrader, home, bars, "--only", "ranker")
+    assert report["stages"][0]["promoted"]
+    assert any("not compared with earlier ones" in warning for warning in report["warnings"])
+
+
+def test_what_is_older_is_pruned_and_disk_use_bounded(swingtrader, tmp_path, bars, panel):
+    home = tmp_path
+    for known in range(KNOWN - 35, KNOWN, 5):  # seven weeks
+        day = panel.sessions[known]
+        retrained(swingtrader, home, bars, "--only", "regime", "--as-of", day)
     versions = [path for path in (home / "models" / "regime").iterdir() if path.is_dir()]
-    assert len(versions) <= 5
+    assert 3 <= len(versions) <= 5
 
 
 # What must not be trained on.

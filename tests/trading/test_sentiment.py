@@ -219,6 +219,34 @@ def test_with_damaged_bars_nothing_is_sold_over_headlines_alone(newsdesk):
     assert (ran.reason("AAA"), desk.asked()) == ("held", 0)
 
 
+@pytest.mark.parametrize("what", ["keys", "disk"])
+def test_bars_that_cannot_be_renewed_stop_no_exit(newsdesk, what):
+    """They end a session too early; the feed refuses the keys, or nothing can be written."""
+    desk = newsdesk(*BOTH, bars=FALLING)
+    desk.holding("CCC", 10)
+    desk.risk_check()
+    desk.move_to(TUESDAY, 10)
+    if what == "keys":
+        desk.exchange.set_fault(
+            Fault(
+                Kind.STATUS,
+                "GET",
+                "/v2/stocks/bars",
+                times=99,
+                status=401,
+                body='{"code": 40110000, "message": "request is not authorized"}',
+            )
+        )
+    else:
+        path = desk.places.bars_file
+        (
+            path.parent / ".bars.parquet.partial-999999999-x"
+        ).mkdir()  # a leftover that cannot be swept
+    ran = desk.decide()
+    assert ran.code == (77 if what == "keys" else 0)  # after all else was done
+    assert desk.held("CCC") == 0
+
+
 # What is kept, and what is not -------------------------------------------------------------------
 
 

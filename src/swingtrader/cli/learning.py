@@ -97,7 +97,8 @@ def _retrained(
     places = options.places()
     strategy = load_strategy(places.config)
     if bars is None:
-        launch = launch_of(options, "retrain")
+        # On record under a name of its own: it does not do the week's work.
+        launch = launch_of(options, "retrain --dry-run" if asked.dry_run else "retrain")
         with RunProgress(console(sys.stderr)) as progress:
             return command.retrain_now(launch, strategy, asked, progress)
     set_up_log()

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
 from swingtrader.core.new_york import start_of
-from swingtrader.errors import BrokerError
+from swingtrader.errors import BrokerError, CredentialsRefused
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -44,7 +44,7 @@ def average_ranges(run: TradingRun, symbols: Collection[str], completed: date) -
         return known
     try:
         panel = run.data.daily_bars(missing, completed - HISTORY, completed)
-    except BrokerError as error:
+    except (BrokerError, CredentialsRefused) as error:
         run.fail(
             "bars.not_read",
             f"{', '.join(missing)}: without fresh bars the fixed stops apply",

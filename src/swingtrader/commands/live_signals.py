@@ -274,7 +274,7 @@ def _ranker(artifact: Artifact) -> ServingRanker:
     path = artifact.path(TREES_FILE)
     try:
         ensemble = TreeEnsemble.from_bytes(path.read_bytes())
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise FileDataError(path, f"{error}; train a ranker anew") from error
     if ensemble.n_features != len(FACTORS):
         raise FileDataError(
@@ -295,6 +295,6 @@ def _trades(path: Path) -> tuple[tuple[date, float], ...]:
             header, *rows = csv.reader(file)
         closed, earned = (header.index(name) for name in RECORD_COLUMNS)
         return tuple((date.fromisoformat(row[closed]), float(row[earned])) for row in rows)
-    except (IndexError, ValueError) as error:
+    except (IndexError, OSError, ValueError, csv.Error) as error:
         why = f"is no record of trades ({error}); train a ranker anew"
         raise FileDataError(path, why) from error

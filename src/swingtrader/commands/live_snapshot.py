@@ -21,7 +21,7 @@ from swingtrader.core.portfolio import Quote
 from swingtrader.core.sizing import TradeRecord
 from swingtrader.core.snapshot import Account, Position, Snapshot
 from swingtrader.core.universe import NO_SECTOR
-from swingtrader.errors import BrokerError
+from swingtrader.errors import BrokerError, CredentialsRefused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -195,7 +195,7 @@ def _quotes(
     if symbols:
         try:
             known = dict(run.data.quotes(symbols))
-        except BrokerError as error:
+        except (BrokerError, CredentialsRefused) as error:
             run.fail("quotes.not_read", "quotes could not be read: nothing will be bought", error)
     current = {p.symbol: p.current_price for p in view.positions}
     for symbol in symbols:

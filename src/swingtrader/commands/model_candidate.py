@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from swingtrader.adapters.model_cache import fingerprint
 from swingtrader.core.challenge import Verdict
-from swingtrader.errors import FileDataError
+from swingtrader.errors import ConfigurationError, FileDataError
 from swingtrader.estimators.artifact import installed_artifact
 from swingtrader.estimators.installation import install, promote, prune
 
@@ -35,6 +36,8 @@ class Candidate:
 
     Attributes
     ----------
+    day : date
+        What it knows of, or was made for; begins the version's name.
     files : mapping of file name to content
     verdict : Verdict
         Of the comparison with the serving model.
@@ -43,7 +46,7 @@ class Candidate:
     """
 
     family: str
-    version: str
+    day: date
     files: Mapping[str, bytes]
     verdict: Verdict
     training_sessions: tuple[date, date]
@@ -51,6 +54,12 @@ class Candidate:
     data_sha256: str
     seed: int
     figures: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def version(self) -> str:
+        """Name of the version: the day, and a digest of the files, so that no other has it."""
+        content = (part for name in sorted(self.files) for part in (name, self.files[name]))
+        return f"{self.day:%Y%m%d}-{fingerprint(*content)[:8]}"
 
     @property
     def validation(self) -> dict[str, float]:
@@ -108,18 +117,24 @@ def _installed(models_dir: Path, candidate: Candidate, created_at: datetime) -> 
         return installed_artifact(models_dir, candidate.family, candidate.version).intact()
     except FileDataError as error:
         if directory.exists():
-            # The same bars and seed gave it its name, so what is put there is what was there.
+            # It has its name from its files, so what is put there is what was there.
             _log.warning("model.replaced", family=candidate.family, why=str(error))
-            shutil.rmtree(directory)
-    return install(
-        models_dir,
-        candidate.family,
-        candidate.version,
-        candidate.files,
-        created_at=created_at,
-        library_versions=candidate.library_versions,
-        validation=candidate.validation,
-        training_sessions=candidate.training_sessions,
-        data_sha256=candidate.data_sha256,
-        seed=candidate.seed,
-    )
+            shutil.rmtree(directory, ignore_errors=True)  # or the installation says what is wrong
+    try:
+        return install(
+            models_dir,
+            candidate.family,
+            candidate.version,
+            candidate.files,
+            created_at=created_at,
+            library_versions=candidate.library_versions,
+            validation=candidate.validation,
+            training_sessions=candidate.training_sessions,
+            data_sha256=candidate.data_sha256,
+            seed=candidate.seed,
+        )
+    except ConfigurationError:
+        if not directory.exists():
+            raise
+        # `regime` and `retrain` may come to the same model at the same time.
+        return installed_artifact(models_dir, candidate.family, candidate.version).intact()

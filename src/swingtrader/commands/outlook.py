@@ -25,7 +25,12 @@ from swingtrader.commands.regime_filter import current_regime
 from swingtrader.commands.regime_training import FAMILY as REGIME
 from swingtrader.commands.trading_run import log
 from swingtrader.core.sizing import TradeRecord
-from swingtrader.errors import BrokerError, DataError
+from swingtrader.errors import (
+    BrokerError,
+    ConfigurationError,
+    CredentialsRefused,
+    DataError,
+)
 from swingtrader.estimators.artifact import serving
 
 if TYPE_CHECKING:
@@ -170,7 +175,7 @@ def _fresh_bars(
     )
     try:
         pull(options, strategy, data, NoProgress())
-    except (BrokerError, DataError) as error:
+    except (BrokerError, CredentialsRefused, ConfigurationError, DataError, OSError) as error:
         warnings.append(f"bars could not be brought up to date ({error}): nothing will be bought")
         return bars
     return _read(places, warnings)

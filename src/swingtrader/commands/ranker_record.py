@@ -1,4 +1,8 @@
-"""The record that a ranker's sizing rests on: closed trades of a backtest up to its own day."""
+"""The record that a ranker's sizing rests on: closed trades of a backtest up to its own day.
+
+The backtest is the default one, without agents and headlines: these have signals of their own,
+and the record belongs to the ranker.
+"""
 
 from __future__ import annotations
 

@@ -15,14 +15,15 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import numpy as np
+import structlog
 
 from swingtrader.adapters.bars import panel_sha256
-from swingtrader.adapters.model_cache import ModelCache, fingerprint
 from swingtrader.commands.live_signals import FAMILY, RECORD_FILE, TREES_FILE
 from swingtrader.commands.model_candidate import Candidate, unjudged
 from swingtrader.commands.ranker_record import csv_of, record_of
 from swingtrader.commands.walk_forward import ranker_known_at
 from swingtrader.core.challenge import ranker_verdict
+from swingtrader.core.factors import FACTORS
 from swingtrader.core.inference import spearman_by_session
 from swingtrader.core.plausibility import reference_of
 from swingtrader.core.trees import TreeEnsemble, probability
@@ -33,18 +34,18 @@ from swingtrader.core.walkforward import (
     rankable,
     training_rows,
 )
-from swingtrader.errors import DataError, FileDataError
+from swingtrader.errors import DataError
 from swingtrader.estimators.ranker import xgboost_version
 
 if TYPE_CHECKING:
     from datetime import date
 
+    from swingtrader.adapters.model_cache import ModelCache
     from swingtrader.commands.backtest_inputs import Progress
     from swingtrader.commands.training_material import Material
     from swingtrader.config import Strategy
     from swingtrader.core.arrays import BoolArray, FloatArray
     from swingtrader.core.challenge import Verdict
-    from swingtrader.core.market import Panel
     from swingtrader.core.signals import MarketView
     from swingtrader.estimators.artifact import Artifact
 
@@ -55,12 +56,7 @@ REFERENCE_FILE = "reference.npz"
 HELD_BACK_SESSIONS = 126
 """Half a year of sessions with realised labels that the twin is judged on."""
 
-
-def ranker_version(panel: Panel, strategy: Strategy, *, known: int, seed: int) -> str:
-    """Name of the version: last session seen, and a digest of bars, strategy and seed."""
-    seen = panel.rows(0, known + 1)
-    digest = fingerprint("ranker", panel_sha256(seen), strategy.sha256(), str(seed))
-    return f"{seen.sessions[-1].item():%Y%m%d}-{digest[:8]}"
+_log = structlog.get_logger()
 
 
 def ranker_candidate(
@@ -84,7 +80,6 @@ def ranker_candidate(
     Returns
     -------
     candidate : Candidate
-        Named by `ranker_version`.
     ensemble : TreeEnsemble
         The model itself.
 
@@ -108,7 +103,7 @@ def ranker_candidate(
         files[TWIN_FILE] = twin.to_bytes()
     candidate = Candidate(
         family=FAMILY,
-        version=ranker_version(material.panel, strategy, known=known, seed=seed),
+        day=material.panel.sessions[-1].item(),
         files=files,
         verdict=verdict,
         training_sessions=(trained_on[0].item(), trained_on[-1].item()),
@@ -174,15 +169,24 @@ def _trained(material: Material, known: int, seed: int, cache: ModelCache) -> Tr
     return ensemble
 
 
+def _twin(champion: Artifact) -> TreeEnsemble | None:
+    """The champion's twin; None where it has none, or one that this version cannot ask."""
+    if TWIN_FILE not in champion.manifest.sha256:
+        return None
+    try:
+        twin = TreeEnsemble.from_bytes(champion.path(TWIN_FILE).read_bytes())
+    except ValueError:
+        twin = None
+    if twin is None or twin.n_features != len(FACTORS):
+        # Intact, so written by another version of the program: it cannot be compared.
+        _log.warning("champion.not_comparable", family=FAMILY, version=champion.version)
+        return None
+    return twin
+
+
 def _verdict(material: Material, twin: TreeEnsemble | None, champion: Artifact | None) -> Verdict:
     """Compare the twins on the last half year of realised labels, which neither has seen."""
-    rival = None
-    if champion is not None and TWIN_FILE in champion.manifest.sha256:
-        path = champion.path(TWIN_FILE)
-        try:
-            rival = TreeEnsemble.from_bytes(path.read_bytes())
-        except ValueError as error:
-            raise FileDataError(path, f"{error}; roll the ranker back") from error
+    rival = None if champion is None else _twin(champion)
     if twin is None:
         return unjudged(has_champion=rival is not None)
     stop = material.known - LABEL_HORIZON + 1

@@ -14,6 +14,8 @@ from datetime import date
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from swingtrader.adapters.model_cache import fingerprint
 from swingtrader.commands.model_candidate import Candidate, unjudged
 from swingtrader.commands.walk_forward import has_regimes, regime_start
@@ -36,7 +38,7 @@ TWIN_FILE = "held-back.npz"
 WINDOW_FILE = "window.json"
 
 HELD_BACK_SESSIONS = 63
-"""A quarter: the last sessions of the window, which the twin is not fitted to."""
+"""A quarter: the last sessions with features, which the twin is not fitted to."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +104,7 @@ def regime_candidate(
     if not has_regimes(window):
         return None
     model = fit_regime(window, seed=seed)
-    shortened = window[:-HELD_BACK_SESSIONS]
+    shortened = window[: _held_back_from(window)]
     twin = fit_regime(shortened, seed=seed) if has_regimes(shortened) else None
     files = {
         MODEL_FILE: model.to_bytes(),
@@ -112,10 +114,9 @@ def regime_candidate(
     }
     if twin is not None:
         files[TWIN_FILE] = twin.to_bytes()
-    digest = fingerprint("regime", window.tobytes(), str(seed))
     return Candidate(
         family=FAMILY,
-        version=f"{week:%Y%m%d}-{digest[:8]}",
+        day=week,
         files=files,
         verdict=_verdict(features[: known + 1], sessions, start, twin, champion),
         training_sessions=(sessions[start], sessions[known]),
@@ -125,6 +126,12 @@ def regime_candidate(
     )
 
 
+def _held_back_from(features: FloatArray) -> int:
+    """Row of the first held-back session: with a missing bar a month of sessions says nothing."""
+    told = np.flatnonzero(np.isfinite(features).all(axis=1))
+    return int(told[-HELD_BACK_SESSIONS]) if len(told) >= HELD_BACK_SESSIONS else 0
+
+
 def _verdict(
     features: FloatArray,
     sessions: Sequence[date],
@@ -132,7 +139,7 @@ def _verdict(
     twin: RegimeModel | None,
     champion: ServingRegime | None,
 ) -> Verdict:
-    held_back = slice(-HELD_BACK_SESSIONS, None)
+    held_back = slice(start + _held_back_from(features[start:]) - len(features), None)
     rival = None
     if champion is not None and champion.twin is not None and champion.first_session in sessions:
         began = sessions.index(champion.first_session)
@@ -152,6 +159,6 @@ def _regime(artifact: Artifact) -> ServingRegime:
         path = artifact.directory / TWIN_FILE
         has_twin = TWIN_FILE in artifact.manifest.sha256
         twin = RegimeModel.from_bytes(artifact.path(TWIN_FILE).read_bytes()) if has_twin else None
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, OSError, TypeError, ValueError) as error:
         raise FileDataError(path, f"{error}; run swingtrader retrain --only regime") from error
     return ServingRegime(week, first, model, twin, artifact)

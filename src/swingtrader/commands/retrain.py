@@ -10,6 +10,7 @@ A lock of its own keeps two retrainings apart; nothing that trades ever waits fo
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -125,7 +126,7 @@ def retrain_on_file(  # noqa: PLR0913 - one argument an option
         (closed_at,) = session_closes(known[-1:]).tolist()
         outcome = _retrained(
             places, strategy, options, bars,
-            session=session_after(known[-1].item()), at=closed_at.replace(tzinfo=now.tzinfo),
+            session=session_after(known[-1].item()), at=closed_at.replace(tzinfo=UTC),
             store=store, progress=progress,
         )  # fmt: skip
         told = [*about_the_store(store), *outcome.warnings]

@@ -22,9 +22,9 @@ from swingtrader.commands.walk_forward import filtered_high_volatility
 from swingtrader.core.challenge import Verdict
 from swingtrader.core.plausibility import Reference, doubts_about
 from swingtrader.core.regime import RegimeModel
-from swingtrader.errors import DataError, FileDataError
+from swingtrader.errors import DataError
 from swingtrader.estimators.agents import TIMESTEPS
-from swingtrader.estimators.artifact import serving
+from swingtrader.estimators.artifact import served_versions, serving, version_names
 
 if TYPE_CHECKING:
     from datetime import date, datetime
@@ -125,13 +125,15 @@ class Retraining:
                 material, self._strategy, seed=self._options.seed, cache=self._cache,
                 champion=self._champion("ranker"), progress=self._progress,
             )  # fmt: skip
-            found.append(candidate)
+            found.append(self._in_order(candidate))
+            if not found[0].verdict.promoted:
+                ensemble = None  # agents then ask the ranker that goes on serving
         regime = self._regime()
         if "regime" in wanted and regime is not None:
             found.append(regime)
         if "rl" in wanted:
             found.extend(self._agents(material, ensemble, regime))
-        return [self._in_order(candidate) for candidate in found]
+        return found
 
     def _checked(self) -> Panel:
         """The bars up to the last completed session, if they may be trained on."""
@@ -155,7 +157,8 @@ class Retraining:
         try:
             return Reference.from_bytes(path.read_bytes()).among(wanted)
         except ValueError as error:
-            raise FileDataError(path, f"{error}; roll the ranker back") from error
+            self.warnings.append(f"{path}: {error}; bars are not compared with earlier ones")
+            return None
 
     def _champion(self, family: str) -> Artifact | None:
         found = serving(self._places.models_dir, family)
@@ -163,12 +166,21 @@ class Retraining:
         return found.artifact
 
     def _in_order(self, candidate: Candidate) -> Candidate:
-        """The candidate, refused where what serves has seen the sessions to compare it on."""
-        champion = self._champion(candidate.family)
+        """The candidate, refused where the comparison is no guide."""
+        family, models_dir = candidate.family, self._places.models_dir
+        champion = self._champion(family)
         span = None if champion is None else champion.manifest.training_sessions
-        if span is None or span[1] <= candidate.training_sessions[1]:
+        if span is not None and span[1] > candidate.training_sessions[1]:
+            # It has seen the sessions to compare them on.
+            why = f"what serves was trained up to {span[1]}, later than this"
+        elif (
+            champion is not None
+            and candidate.version in version_names(models_dir, family)
+            and candidate.version not in served_versions(models_dir, family)
+        ):
+            why = "it was refused before, or taken back by hand, and nothing has changed since"
+        else:
             return candidate
-        why = f"what serves was trained up to {span[1]}, later than this"
         return replace(candidate, verdict=Verdict(promoted=False, sentence=why, figures={}))
 
     def _regime(self) -> Candidate | None:
@@ -185,7 +197,8 @@ class Retraining:
         done(1)
         if candidate is None:
             self.warnings.append("the bars are too few to fit a regime model")
-        return candidate
+            return None
+        return self._in_order(candidate)
 
     def _agents(
         self, material: Material, ensemble: TreeEnsemble | None, regime: Candidate | None
@@ -212,7 +225,7 @@ class Retraining:
             self.warnings.append(f"no agents were trained: {error}")
             return []
         self.warnings += [said] if said else []
-        return [candidate]
+        return [self._in_order(candidate)]
 
     def _p_high_volatility(self, material: Material, regime: Candidate | None) -> FloatArray:
         """Filtered by the model that is to serve: shape (T,), NaN before its first session."""

@@ -11,9 +11,9 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import numpy as np
+import structlog
 
 from swingtrader.adapters.bars import panel_sha256
-from swingtrader.adapters.model_cache import fingerprint
 from swingtrader.commands.live_agents import ENSEMBLE_FILE, FAMILY
 from swingtrader.commands.live_signals import serving_ranker
 from swingtrader.commands.model_candidate import Candidate
@@ -27,7 +27,6 @@ from swingtrader.commands.rl_training import (
 )
 from swingtrader.core.agents import Ensemble
 from swingtrader.core.challenge import Verdict, ensemble_verdict
-from swingtrader.errors import FileDataError
 from swingtrader.estimators.agents import ALGORITHMS
 
 if TYPE_CHECKING:
@@ -46,6 +45,8 @@ if TYPE_CHECKING:
     from swingtrader.estimators.artifact import Artifact
 
 AGENT_SEEDS = 5
+
+_log = structlog.get_logger()
 
 
 def rl_candidate(  # noqa: PLR0913 - what a training is given
@@ -102,15 +103,11 @@ def rl_candidate(  # noqa: PLR0913 - what a training is given
             cost_fraction=cost_fraction,
         )
 
-    rival = None if champion is None else earned(_ensemble(champion))
-    digest = fingerprint(
-        "rl", panel_sha256(material.panel), strategy.sha256(), p_high_volatility.tobytes(),
-        " ".join(symbols), f"{seed} {timesteps} {agent_seeds}",
-    )  # fmt: skip
-    last = material.panel.sessions[-1].item()
+    theirs = None if champion is None else _ensemble(champion)
+    rival = None if theirs is None else earned(theirs)
     return Candidate(
         family=FAMILY,
-        version=f"{last:%Y%m%d}-{digest[:8]}",
+        day=material.panel.sessions[-1].item(),
         files={ENSEMBLE_FILE: training.ensemble.to_bytes()},
         verdict=_verdict(training, earned, rival),
         training_sessions=training.training_sessions,
@@ -172,9 +169,10 @@ def _verdict(
     return ensemble_verdict(earned(training.ensemble), rival)
 
 
-def _ensemble(artifact: Artifact) -> Ensemble:
-    path = artifact.path(ENSEMBLE_FILE)
+def _ensemble(champion: Artifact) -> Ensemble | None:
+    """The champion's ensemble; None where this version of the program cannot ask it."""
     try:
-        return Ensemble.from_bytes(path.read_bytes())
-    except ValueError as error:
-        raise FileDataError(path, f"{error}; roll the agents back") from error
+        return Ensemble.from_bytes(champion.path(ENSEMBLE_FILE).read_bytes())
+    except ValueError:
+        _log.warning("champion.not_comparable", family=FAMILY, version=champion.version)
+        return None

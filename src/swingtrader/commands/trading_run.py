@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from swingtrader.core.policy import Policy
     from swingtrader.core.portfolio import MarketClock
     from swingtrader.core.result import Side
-    from swingtrader.errors import BrokerError
+    from swingtrader.errors import BrokerError, CredentialsRefused
     from swingtrader.ports import Broker, MarketData
 
 log = structlog.get_logger()
@@ -70,10 +70,11 @@ class TradingRun:
         Orders of this run by client order id.
     warnings : list of str
         Sentences for the person, in the order they arose.
-    failures : list of BrokerError
+    failures : list of BrokerError or CredentialsRefused
         What the broker did not answer. The run does all else, then fails with the first.
     has_acted : bool
-        Whether an order was sent or a cancellation asked for: what was read before is out of date.
+        Whether an order was sent, a cancellation asked for, or a position found gone: what was
+        read before is out of date.
     """
 
     command: str
@@ -90,7 +91,7 @@ class TradingRun:
     elapsed_seconds: Callable[[], float]
     lines: dict[str, OrderLine] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
-    failures: list[BrokerError] = field(default_factory=list)
+    failures: list[BrokerError | CredentialsRefused] = field(default_factory=list)
     has_acted: bool = False
     _sequence: int = 0
 
@@ -123,7 +124,9 @@ class TradingRun:
         if sentence not in self.warnings:
             self.warnings.append(sentence)
 
-    def fail(self, event: str, sentence: str, error: BrokerError, **facts: Any) -> None:
+    def fail(
+        self, event: str, sentence: str, error: BrokerError | CredentialsRefused, **facts: Any
+    ) -> None:
         """Note that the broker did not answer; the run goes on with everything else."""
         self.warn(event, sentence, why=str(error), **facts)
         self.failures.append(error)

@@ -42,6 +42,9 @@ MINIMUM_SESSIONS = 378
 WEIGHING_SESSIONS = 126
 VALIDATION_SESSIONS = 63
 
+SMALLEST_EXCESS_ANNUAL = 0.005
+"""Of the capital. An agent that always holds differs from holding by next to nothing, and next to
+nothing can be beyond noise too."""
 EXCESS_T = 1.645
 """Of the mean daily excess over holding: one-sided 5 %."""
 EXCESS_LAG_SESSIONS = 5
@@ -179,6 +182,11 @@ def why_absent(trials: Sequence[Trial]) -> str | None:
             f"on the {WEIGHING_SESSIONS} held-back sessions the agents did not beat holding the "
             f"same symbols at the same exposure beyond noise (t is {first.excess.t:.2f}, below "
             f"{EXCESS_T})"
+        )
+    if first.excess.value * SESSIONS_PER_YEAR < SMALLEST_EXCESS_ANNUAL:
+        return (
+            f"the agents beat holding the same symbols at the same exposure by less than "
+            f"{SMALLEST_EXCESS_ANNUAL:.1%} a year"
         )
     if median(each.excess.value for each in trials) <= 0.0:
         return f"the agents of most of the {len(trials)} seeds did not beat holding their symbols"

@@ -141,7 +141,12 @@ class HeadlineScorer:
 
     def _of_chunk(self, headlines: Sequence[str]) -> FloatArray:
         texts = [_bounded(text) for text in headlines]
-        tokens = [encoding.ids for encoding in self.tokenizer.encode_batch(texts)]
+        try:
+            tokens = [encoding.ids for encoding in self.tokenizer.encode_batch(texts)]
+        except Exception as error:  # noqa: BLE001 - tokenizers raises nothing more telling
+            # Its words may quote a headline.
+            why = f"the tokenizer fails on a headline ({type(error).__name__})"
+            raise _unusable(self.network.artifact, TOKENIZER, why) from None
         lengths = np.array([len(ids) for ids in tokens])
         by_length = np.argsort(lengths, kind="stable")
         marks_only = self.tokenizer.num_special_tokens_to_add(is_pair=False)

@@ -20,6 +20,8 @@ from swingtrader.estimators.artifact import serving_artifact
 from swingtrader.estimators.installation import install, promote
 from swingtrader.estimators.sentiment import HeadlineScorer
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2024, 3, 6, 21, tzinfo=UTC)
 PHASES = ("Loading the classifier", "Exporting to ONNX", "Quantising to int8")
 

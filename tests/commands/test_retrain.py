@@ -128,6 +128,7 @@ def test_status_learns_what_serves_and_how_it_was_judged(trained):
         assert (row.version, dict(row.validation)) == (stage["version"], stage["figures"])
 
 
+@pytest.mark.slow
 def test_the_same_bars_and_seed_give_the_same_models(swingtrader, trained, bars, panel, tmp_path):
     """With nothing cached: bit for bit, and for the agents the same actions within 1e-6."""
     home, _ = trained

@@ -24,6 +24,8 @@ from swingtrader.core.orders import Intent, OrderType, Purpose
 from swingtrader.simulator.conditions import PartialFills
 from swingtrader.simulator.settings import Latency
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 

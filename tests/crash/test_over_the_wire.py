@@ -174,6 +174,7 @@ def fired_on(day):
             moment = next_run(job, moment)
 
 
+@pytest.mark.slow
 def test_a_dry_run_plans_all_day_and_asks_for_no_change_of_any_order(eve, forks, tmp_path):
     with eve.stage(tmp_path / "home", forks) as stage:
         (stage.home / "strategy.toml").write_text(STRATEGY.replace("positions = 3", ""))

@@ -10,6 +10,8 @@ from tests.crash.conftest import DROPPED, disagreements
 
 from swingtrader.simulator.faults import silence
 
+pytestmark = pytest.mark.slow
+
 PATIENCE_SECONDS = 0.05
 """For the lock, of a run that is to give up."""
 

@@ -139,6 +139,15 @@ class Audit:
             if (order.is_open and order.side == "buy" and purpose_of(order) is None)
             or (order.status == "rejected" and order.created_at >= life.began_at)
         }
+        # What somebody bought after this run had looked is for the next one.
+        looked_at = max(r.at for r in life.records if r.path.startswith("/v2/positions"))
+        refused |= {
+            fill.symbol
+            for fill in self.exchange.fills
+            if fill.side == "buy"
+            and fill.at >= looked_at
+            and parsed_name(fill.client_order_id) is None
+        }
         for symbol in self.program.symbols:
             qty = self.exchange.held_qty(symbol)
             if qty <= 0 or symbol in self.schedule.unmanaged or symbol in refused:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 from decimal import Decimal
 
 import pytest
@@ -82,16 +82,20 @@ def in_short(plan):
         (position("0.5"), [ours()], ("ours-1", "0", None, "0.5"), "nothing whole is left"),
         (position(), [ours("5"), ours("5", number=2)], ("ours-1 ours-2", "10", "94.00", "0"),
          "two become one"),
+        (position(), [ours(), ours(number=2)], ("ours-2", "0", None, "0"), "the same twice"),
         (position(), [ours(), ours("3", number=2)], ("ours-2", "0", None, "0"), "one too many"),
         (position(), [by_hand()], ("", "0", None, "0"), "a stop of the person's counts"),
         (position(), [by_hand("4")], ("", "6", "94.00", "0"), "and ours covers the rest"),
+        (position(), [by_hand("4", status="accepted")], ("", "6", "94.00", "0"), "once, too"),
         (position(), [by_hand("4"), ours("6")], ("", "0", None, "0"), "both together"),
+        (position(), [by_hand("4"), ours()], ("ours-1", "6", "94.00", "0"), "too many"),
         (position(), [by_hand("4"), ours("3")], ("ours-1", "6", "94.00", "0"), "too few"),
         (position(), [by_hand("12")], ("", "0", None, "0"), "more than there is"),
         (position("2.5"), [by_hand("0.5")], ("", "1", "94.00", "1.0"), "never above whole shares"),
         (position(), [by_hand(kind="trailing_stop", stop=None)], ("", "0", None, "0"), "trailing"),
         (position(), [by_hand(kind="stop_limit")], ("", "0", None, "0"), "with a limit"),
         (position(), [limit_sell("4")], ("", "6", "94.00", "4"), "held by somebody's order"),
+        (position(), [limit_sell("4", status="accepted")], ("", "6", "94.00", "4"), "the same"),
         (position(), [limit_sell()], ("", "0", None, "10"), "all of it"),
         (position("14"), [limit_sell("4"), ours()], ("", "0", None, "4"), "ours stays"),
         (position("2.5"), [limit_sell("0.5")], ("", "2", "94.00", "0.5"), "a fraction for sale"),
@@ -115,11 +119,16 @@ def in_short(plan):
         (position(), [limit_sell(None)], ("", "10", "94.00", "0"), "of unstated size"),
         (position(), [ours(None)], ("", "0", None, "10"), "ours of unstated size stays"),
         (position(), [replace(ours(), side="buy")], ("", "10", "94.00", "0"), "not a sell"),
+        (position(), [replace(ours(), symbol="aaa".upper())], ("", "0", None, "0"),
+         "another string of the same letters"),
         (position(), [replace(ours(), symbol="BBB")], ("", "10", "94.00", "0"), "another symbol"),
+        (position(), [replace(ours(), symbol="A")], ("", "10", "94.00", "0"), "another"),
     ],
 )  # fmt: skip
 def test_every_whole_share_that_nobody_else_holds_gets_a_stop(held, orders, expected, why):
-    assert in_short(planned(held, *orders)) == expected, why
+    plan = planned(held, *orders)
+    assert in_short(plan) == expected, why
+    assert plan.satisfied is (expected[:2] == ("", "0"))
 
 
 @pytest.mark.parametrize(
@@ -144,6 +153,12 @@ def test_every_whole_share_that_nobody_else_holds_gets_a_stop(held, orders, expe
 )  # fmt: skip
 def test_legs_of_a_group_placed_by_hand_guard_what_the_group_holds(held, orders, expected, why):
     assert in_short(planned(held, *orders)) == expected, why
+
+
+def test_a_plan_is_never_changed():
+    plan = planned(position())
+    with pytest.raises(FrozenInstanceError):
+        plan.place_qty = Decimal(20)
 
 
 @pytest.mark.parametrize("qty", ["-10", "0", None])
@@ -349,6 +364,18 @@ def accounts(draw):
 
 def remaining(orders):
     return sum((order.remaining for order in orders), Decimal(0))
+
+
+@pytest.mark.parametrize(
+    ("held", "limit", "expected"),
+    [
+        (position("2.5", available="1"), limit_sell("1.5"), ("", "1", "94.00", "1.5")),
+        (position("10", available="5"), limit_sell("5"), ("", "5", "94.00", "5")),
+    ],
+)
+def test_shares_under_a_limit_are_not_guarded_by_legs_that_wait(held, limit, expected):
+    legs = by_hand("5", number=2, status="held"), limit_sell("5", number=2, status="held")
+    assert in_short(planned(held, limit, *legs)) == expected
 
 
 @property_based

@@ -163,15 +163,12 @@ def _holds_of_others(
     plain = [each for each in by_hand if each.status != "held"]
     legs = [each for each in by_hand if each.status == "held"]
     stops = _remaining(plain)
+    limits = [each for each in orders if each.side == "sell" and not is_resting_stop(each)]
+    # A group whose limit order is held as well waits for its entry: it guards nothing.
+    waiting = _remaining([each for each in limits if each.status == "held"])
+    guarding = max(_remaining(legs) - waiting, NOTHING)
     # A group holds once: what its limit order holds is what its held stop guards.
-    blocked = _remaining(
-        [
-            each
-            for each in orders
-            if each.side == "sell" and not is_resting_stop(each) and each.status != "held"
-        ]
-    ) - _remaining(legs)
-    guarding = _remaining(legs)
+    blocked = _remaining([each for each in limits if each.status != "held"]) - guarding
     if qty_available is not None:
         # A leg that waits for its entry holds nothing, and guards nothing.
         held = qty - max(qty_available, NOTHING) - ours

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -45,27 +46,39 @@ def price_of(quote, **previous):
         (quoted("99.98"), "99.98", "on the bid"),
         (quoted("99.50"), "99.50", "less than half a percent below the bid"),
         (quoted("100.52"), "100.52", "less than half a percent above the ask"),
+        (quoted("99.50", "100.00", "100.02"), "99.50", "just half a percent below the bid"),
+        (quoted("100.50", "99.98", "100.00"), "100.50", "just half a percent above the ask"),
+        (quoted("0.5001", "0.4999", "0.5001"), "0.5001", "a stock of less than a dollar"),
         (quoted("100.00", trade_age=86400.0), "100.00", "the quote says that it still holds"),
         (quoted("100.00", trade_age=None), "100.00", "whenever it took place"),
         (quoted("100.00", quote_age=60.0), "100.00", "just fresh"),
         (quoted("100.00", quote_age=-30.0), "100.00", "a quote from the future is new"),
         (quoted("100.00", "100.00", "100.00"), "100.00", "a locked quote"),
         (quoted("100.80", "99.20", "101.00"), "100.80", "1.8 percent wide, and still a witness"),
+        (quoted("100.80", "99.00", "101.00"), "100.80", "2 percent wide: the widest witness"),
+        (quoted("100.80", "98.9999", "101.0001"), None, "wider than that"),
         (quoted("60.00"), "100.00", "older than the quote: its middle"),
         (quoted("160.00"), "100.00", "older than the quote: its middle"),
         (quoted(None), "100.00", "no trade at all: the middle"),
         (quoted("0"), "100.00", "zero means none"),
+        (quoted("0", trade_age=1.0), "100.00", "and is no news"),
+        (quoted("-0.5", trade_age=1.0), "100.00", "nor is a price below zero"),
+        (quoted("99.47", trade_age=1.0), None, "more than half a percent below, and newer"),
+        (quoted("100.53", trade_age=1.0), None, "more than half a percent above, and newer"),
         (quoted("60.00", trade_age=1.0), None, "newer than the quote: perhaps news"),
         (quoted("60.00", trade_age=2.0), None, "as new as the quote"),
         (quoted("60.00", trade_age=None), None, "nobody knows how old"),
         (quoted("60.00", "99.70", "100.30"), None, "a spread of 60 bps has no middle"),
         (quoted("60.00", "99.80", "100.20"), "100.00", "one of 40 bps has"),
+        (quoted("60.00", "99.75", "100.25"), "100.00", "and so has one as wide as allowed"),
         (quoted("60.00", "10.00", "190.00"), None, "a placeholder holds any price"),
         (quoted("100.00", quote_age=60.1), None, "too old"),
         (quoted("100.00", quote_age=None), None, "of unknown age"),
         (quoted("100.00", None, "100.02"), None, "no bid"),
         (quoted("100.00", "99.98", None), None, "no ask"),
         (quoted("100.00", "0", "100.02"), None, "a bid of zero is none"),
+        (quoted("100.00", "0", "0"), None, "nor are two"),
+        (quoted(None, "-100.02", "-99.98"), None, "or prices below zero"),
         (quoted("100.00", "100.02", "99.98"), None, "crossed"),
         (quoted(None, None, None, quote_age=None), None, "nothing there"),
     ],
@@ -98,6 +111,8 @@ def unquoted(trade, trade_age=5.0):
         ("99", "100", "60", "99"),  # prices have moved since the last confirmed one
         ("93", "94", None, "94"),  # two that agree
         ("94", "93", None, "93"),
+        ("100", "102", None, "102"),  # just so, by the lower of the two
+        ("102", "100", None, "100"),
         ("94", "90", None, None),  # two that do not: either may be the wild one
         ("90", "94", None, None),
         ("94", "60", None, None),
@@ -120,6 +135,19 @@ def test_the_first_print_only_waits():
     assert found == Confirmation(None, Decimal(94), ago(5))
     known = {**NOTHING, "previous_price": Decimal(100)}
     assert confirmed_price(unquoted("94"), NOW, **known, **LIMITS) == found
+
+
+@pytest.mark.parametrize(("earlier", "at"), [(Decimal(94), None), (None, ago(300))])
+def test_a_print_without_its_time_or_a_time_without_its_print_is_no_witness(earlier, at):
+    before = {"previous_print": earlier, "previous_print_at": at, "previous_price": Decimal(95)}
+    found = confirmed_price(unquoted("94"), NOW, **before, **LIMITS)
+    assert found == Confirmation(None, Decimal(94), ago(5))
+
+
+def test_what_was_confirmed_cannot_be_changed():
+    confirmed = Confirmation(Decimal(100), None, None)
+    with pytest.raises(FrozenInstanceError):
+        confirmed.price = Decimal(60)
 
 
 @pytest.mark.parametrize("age", [300.0, 301.0, 4 * 86400.0])

@@ -132,6 +132,8 @@ def test_a_symbol_with_an_open_order_is_busy_unless_a_stop_rests(still_open, bus
 
 def test_a_symbol_held_short_is_busy():
     assert in_short(day(shorts=["BBB"])) == (0, 0, "", "", "BBB")
+    covering = order("buy", "BBB", status="new")
+    assert in_short(day(still_open=[covering], shorts=["BBB"])) == (0, 0, "", "", "BBB")
 
 
 # --- intents ----------------------------------------------------------------------------------
@@ -156,6 +158,8 @@ def test_a_symbol_held_short_is_busy():
          (1, 0, "AAA", "", "AAA"), "known by its execution"),
         (day([entry()], intents=[intent(entry(number=5, symbol="BBB"))]),
          (2, 0, "AAA BBB", "", "BBB"), "another order"),
+        (day([leave()], intents=[intent(leave(number=5, symbol="BBB"))]),
+         (0, 2, "", "AAA", "BBB"), "another exit"),
     ],
 )  # fmt: skip
 def test_an_unsettled_intent_counts_as_if_the_broker_had_it(activity, expected, why):
@@ -211,6 +215,7 @@ def test_a_lost_store_or_late_executions_change_no_count_that_the_broker_can_tel
         ([entry(number=3), stop(number=12), leave(number=5)], 7, 13, "whatever its purpose"),
         ([entry(number=9, status="canceled")], 0, 10, "an id stays used"),
         ([entry(number=9, session=FRIDAY)], 2, 3, "another session's"),
+        ([entry(number=9, session=date(2026, 11, 24))], 2, 3, "be it a later one"),
         ([order("buy", number=50)], 2, 3, "a stranger's"),
     ],
 )
@@ -254,6 +259,7 @@ def buying(limit="20", **changes):
         (account(), [replace(buying(), status="pending_cancel")], "800", "it may still fill"),
         (account(), [replace(buying(None), status="canceled")], "1000", "over"),
         (account(), [leave(status="new"), stop(status="new")], "1000", "sells take nothing"),
+        (account(), [leave(status="new"), buying()], "800", "and hide no buy"),
         (account(cash=None), [], None, "unknown"),
         (account(unborrowed=None), [buying(None)], None, "unknown"),
     ],

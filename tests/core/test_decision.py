@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, fields, replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -74,6 +74,9 @@ def entries_of(snapshot, policy=POLICY):
         ({"quant": 0.9, "market": -0.9}, "vote_too_low"),
         ({"quant": -0.19, "market": 1.0}, "entry_vote"),
         ({"quant": -0.21, "market": 1.0}, "probability_too_low"),
+        # The first of several reasons is given.
+        ({"quant": 0.1}, "too_few_signals"),
+        (dict.fromkeys(SIGNALS, -0.5), "probability_too_low"),
     ],
 )
 def test_a_buy_needs_quant_half_the_weight_and_the_vote(make_snapshot, signals, reason):
@@ -528,12 +531,41 @@ def test_leaving_the_quant_signal_out_of_the_vote_leaves_the_scan_as_it_was(make
     assert decision.scan_rank.tolist() == [1, 0, 2]
 
 
-def test_entries_are_not_sized_on_a_snapshot_of_other_symbols(make_snapshot):
+def test_entries_are_sized_on_another_snapshot_of_the_same_symbols(make_snapshot):
+    decision = decide(make_snapshot(tuple("ABC")), POLICY)
+    entries = size_entries(decision, make_snapshot(tuple("ABC")), POLICY)
+    assert [order.symbol for order in entries.orders] == list("ABC")
+
+
+@pytest.mark.parametrize("symbols", [("AAA", "CCC"), ("AAA", "BBB"), ("CCC", "BBB", "AAA")])
+def test_entries_are_not_sized_on_a_snapshot_of_other_symbols(make_snapshot, symbols):
     decision = decide(make_snapshot(), POLICY)
     with pytest.raises(ValueError, match="other symbols"):
-        size_entries(decision, make_snapshot(("AAA", "CCC")), POLICY)
+        size_entries(decision, make_snapshot(symbols), POLICY)
 
 
-def test_position_without_an_entry_price_is_not_sold_for_its_price(make_snapshot, make_position):
-    spun_off = make_position("AAA", entry_price=0.0)
+@pytest.mark.parametrize("entry_price", [0.0, -100.0, NAN])
+def test_position_without_an_entry_price_is_not_sold_for_its_price(
+    make_snapshot, make_position, entry_price
+):
+    spun_off = make_position("AAA", entry_price=entry_price)
     assert check_risk(make_snapshot(positions=(spun_off,)), POLICY).sells == ()
+
+
+def test_a_position_of_a_tiny_entry_price_is_sold_at_its_target(make_snapshot, make_position):
+    penny = make_position("AAA", entry_price=0.01)
+    assert sells_of(check_risk(make_snapshot(positions=(penny,)), POLICY)) == {"AAA": "target"}
+
+
+def test_what_was_decided_is_never_changed_and_a_decision_equals_itself_alone(
+    make_snapshot, make_position
+):
+    snapshot = make_snapshot(positions=(make_position("AAA", entry_price=0.01),))
+    checked, decision = check_risk(snapshot, POLICY), decide(snapshot, POLICY)
+    entries = size_entries(decision, snapshot, POLICY)
+    for value in (checked, checked.sells[0], decision, entries):
+        for field in fields(value):
+            with pytest.raises(FrozenInstanceError):
+                setattr(value, field.name, None)
+    # It holds arrays, which have no one answer to whether they are equal.
+    assert decision != replace(decision)

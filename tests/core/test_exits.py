@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import FrozenInstanceError, fields
 from datetime import date
 
 import numpy as np
@@ -85,6 +86,13 @@ def test_wider_atr_leaves_the_trailing_stop_where_it_was(path, calm, wild):
     assert raised_marks(marks, path[-1], exit_distances(wild, RULES)) == marks
 
 
+@pytest.mark.parametrize("value", [Marks(), TYPICAL, exit_levels(Marks(), TYPICAL)])
+def test_marks_and_levels_are_replaced_and_never_changed(value):
+    for field in fields(value):
+        with pytest.raises(FrozenInstanceError):
+            setattr(value, field.name, 0.0)
+
+
 def test_unknown_price_raises_no_mark():
     marks = Marks(1.1, 1.067)
     assert raised_marks(marks, NAN, TYPICAL) == marks
@@ -113,6 +121,11 @@ def test_price_exit_at_stop_and_target(price_ratio, reason):
 def test_higher_of_stop_and_trailing_stop_is_the_floor(price_ratio, reason):
     levels = ExitLevels(stop=0.975, target=1.04, trailing_stop=1.0)
     assert price_exit(price_ratio, levels) == reason
+
+
+def test_where_both_stops_are_one_price_it_is_the_stop_that_sells():
+    levels = ExitLevels(stop=0.975, target=1.04, trailing_stop=0.975)
+    assert price_exit(0.97, levels) == "stop_loss"
 
 
 def test_floor_comes_before_the_target():
@@ -179,6 +192,7 @@ def reason_to_sell(**changes):
         ({"vote": NAN}, None),
         ({"misses": 2}, None),
         ({"misses": 3}, "missed_scans"),
+        ({"misses": 4}, "missed_scans"),  # as when the machine was off at the third
         # More than 10 sessions held with less than +1 %.
         ({"age_sessions": 11, "price_ratio": 1.0099}, "stagnant"),
         ({"age_sessions": 10, "price_ratio": 1.0}, None),
@@ -188,6 +202,7 @@ def reason_to_sell(**changes):
         ({"atr_fraction": NAN, "price_ratio": 0.97}, "stop_loss"),
         ({"atr_fraction": NAN, "price_ratio": 0.9701}, None),
         ({"atr_fraction": NAN, "price_ratio": 1.05}, "target"),
+        ({"atr_fraction": NAN, "price_ratio": 1.2}, "target"),
         ({"atr_fraction": NAN, "price_ratio": 1.0499}, None),
         ({"atr_fraction": NAN, "price_ratio": NAN}, None),
         ({"atr_fraction": 0.05, "price_ratio": 0.96}, None),

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, replace
 from datetime import date
 
 import numpy as np
@@ -10,10 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from swingtrader.core.decision import check_risk, decide, size_entries
+from swingtrader.core.limits import EntryBudget, entry_budget
 from swingtrader.core.policy import Limits, Policy, SizingRules
 from swingtrader.core.reasons import REASONS, Reason
 from swingtrader.core.sizing import TradeRecord
 from swingtrader.core.snapshot import Account, DayActivity
+from swingtrader.core.universe import NO_SECTOR
 
 NAN = math.nan
 POLICY = Policy()
@@ -42,6 +44,8 @@ def entered(snapshot, policy=POLICY):
     ("changes", "reason"),
     [
         ({"halts": ("by hand",)}, "halted"),
+        ({"halts": (Reason.DAILY_LOSS,)}, "daily_loss"),
+        ({"halts": (Reason.DAILY_LOSS, "by hand")}, "halted"),
         ({"account": Account(1e5, 97_000.0, 1e5)}, "daily_loss"),
         ({"account": Account(1e5, 97_001.0, 1e5)}, None),
         ({"account": Account(1e5, NAN, 1e5)}, "daily_loss"),
@@ -67,7 +71,12 @@ def entered(snapshot, policy=POLICY):
         ({"quote_age_seconds": np.array([NAN])}, "stale_quote"),
         ({"bid": np.array([99.75]), "ask": np.array([100.25])}, None),
         ({"bid": np.array([99.74]), "ask": np.array([100.26])}, "spread_too_wide"),
+        ({"bid": np.array([99.74998]), "ask": np.array([100.25002])}, "spread_too_wide"),
+        ({"bid": np.array([100.02])}, None),  # a locked quote
         ({"bid": np.array([100.1]), "ask": np.array([100.0])}, "spread_too_wide"),
+        ({"bid": np.array([100.001]), "ask": np.array([100.0])}, "spread_too_wide"),
+        ({"bid": np.array([50.0]), "ask": np.array([100.0])}, "spread_too_wide"),
+        ({"bid": np.array([0.4999]), "ask": np.array([0.5])}, None),
         ({"account": Account(0.0, 1e5, 1e5)}, "no_cash"),
         ({"account": Account(-500.0, 1e5, 1e5)}, "no_cash"),
         ({"account": Account(NAN, 1e5, 1e5)}, "no_cash"),
@@ -135,6 +144,55 @@ def test_the_tightest_limit_gives_the_size_in_whole_shares(make_snapshot, limits
     orders, _ = entered(make_snapshot(("AAA",), **changes), policy)
     assert orders["AAA"].limit_price == LIMIT_PRICE
     assert orders["AAA"].qty == qty
+
+
+def test_room_is_counted_to_the_cent(make_snapshot, make_position):
+    empty = entry_budget(make_snapshot())
+    assert empty == EntryBudget(1e5, 0.0, {}, positions=0, orders=0)
+    symbols, sector = ("AAA", "BBB", "CCC", "DDD"), np.array([0, 0, 1, NO_SECTOR])
+    snapshot = make_snapshot(
+        symbols,
+        sector=sector,
+        sector_strength=np.array([0.5, 0.4]),
+        positions=tuple(make_position(symbol, qty=10.0) for symbol in symbols),
+        day=DayActivity(entries=2, exits=1),
+    )
+    full = entry_budget(snapshot)
+    assert full == EntryBudget(1e5, 4000.0, {0: 2000.0, 1: 1000.0}, positions=4, orders=3)
+    assert full.after(1, 500.0, snapshot) == EntryBudget(
+        99_500.0, 4500.0, {0: 2500.0, 1: 1000.0}, positions=5, orders=4
+    )
+    assert full.after(3, 500.0, snapshot) == EntryBudget(
+        99_500.0, 4500.0, {0: 2000.0, 1: 1000.0}, positions=5, orders=4
+    )
+    assert empty.after(2, 500.0, snapshot).exposure_by_sector == {1: 500.0}
+    assert empty.exposure_by_sector == {}
+
+
+@pytest.mark.parametrize(
+    ("limits", "changes", "room_usd", "binding"),
+    [
+        ({}, {}, 10_000.0, Reason.LESS_THAN_ONE_SHARE),
+        ({"symbol": 0.05}, {}, 5000.0, Reason.LESS_THAN_ONE_SHARE),
+        ({"sector": 0.08}, {}, 8000.0, Reason.SECTOR_LIMIT),
+        ({"gross": 0.07}, {}, 7000.0, Reason.GROSS_LIMIT),
+        ({"dollar_volume": 0.006}, {"dollar_volume_usd": np.array([1e6])}, 6000.0,
+         Reason.VOLUME_LIMIT),
+        ({}, {"account": Account(9000.0, 1e5, 1e5)}, 9000.0, Reason.NO_CASH),
+    ],
+)  # fmt: skip
+def test_the_tightest_limit_gives_the_room_and_the_reason(
+    make_snapshot, limits, changes, room_usd, binding
+):
+    snapshot = make_snapshot(("AAA",), **changes)
+    found = entry_budget(snapshot).room_usd(0, 0.10, snapshot, Limits(**limits))
+    assert found == (pytest.approx(room_usd, rel=1e-12), binding)
+
+
+def test_a_budget_is_replaced_and_never_changed(make_snapshot):
+    budget = entry_budget(make_snapshot())
+    with pytest.raises(FrozenInstanceError):
+        budget.cash_usd = 1e9
 
 
 def crowded(make_snapshot, make_position, sector, qty, **changes):
@@ -210,7 +268,7 @@ def test_a_symbol_of_other_has_no_sector_limit(make_snapshot):
     assert entered(other, policy)[0]["AAA"].qty == 498
 
 
-@pytest.mark.parametrize(("held", "bought"), [(10, 0), (9, 1), (8, 2), (7, 3), (0, 3)])
+@pytest.mark.parametrize(("held", "bought"), [(11, 0), (10, 0), (9, 1), (8, 2), (7, 3), (0, 3)])
 def test_there_are_never_more_than_ten_positions(make_snapshot, make_position, held, bought):
     symbols = ("AAA", "BBB", "CCC", *(f"H{k}" for k in range(held)))
     positions = tuple(make_position(symbol, qty=1.0) for symbol in symbols[3:])
@@ -219,7 +277,7 @@ def test_there_are_never_more_than_ten_positions(make_snapshot, make_position, h
     assert list(refusals.values()) == ["position_limit"] * (3 - bought)
 
 
-@pytest.mark.parametrize(("before", "bought"), [(20, 0), (19, 1), (18, 2), (17, 3)])
+@pytest.mark.parametrize(("before", "bought"), [(21, 0), (20, 0), (19, 1), (18, 2), (17, 3)])
 def test_the_entries_of_a_run_count_toward_the_sessions_orders(make_snapshot, before, bought):
     day = DayActivity(entries=before - 5, exits=5)
     orders, refusals = entered(make_snapshot(day=day))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import FrozenInstanceError
 from fractions import Fraction
 
 import pytest
@@ -44,6 +45,11 @@ def test_without_trades_the_kelly_fraction_is_the_priors():
         (TradeRecord(10, 0, 0.30, 0.0), 37.5 / 60 - (22.5 / 60) / 1.6),
         (TradeRecord(0, 10, 0.0, -0.30), 27.5 / 60 - (32.5 / 60) / 1.6),
         (TradeRecord(0, 10, 0.0, 0.0), 27.5 / 60 - (32.5 / 60) / 1.6),
+        # Ten wins of 5 % and a single tiny loss: a payoff of its own of no more than the bound.
+        (
+            TradeRecord(10, 1, 0.50, -0.0001),
+            37.5 / 61 - (23.5 / 61) / ((11 * RULES.maximum_payoff + 80) / 61),
+        ),
     ],
 )
 def test_kelly_fraction_by_hand(record, expected):
@@ -60,6 +66,26 @@ def test_prior_is_worth_fifty_trades():
 def test_long_record_outweighs_the_prior():
     record = TradeRecord(600_000, 400_000, 12_000.0, -4_000.0)  # p = 0.6, b = 2
     assert kelly_fraction(record, RULES) == pytest.approx(0.4, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("simple_return", "expected"),
+    [
+        (0.03, TradeRecord(3, 1, 0.125, -0.25)),
+        (0.5, TradeRecord(3, 1, 0.595, -0.25)),
+        (-0.5, TradeRecord(2, 2, 0.095, -0.75)),
+        (0.0, TradeRecord(2, 2, 0.095, -0.25)),
+    ],
+)
+def test_a_trade_is_added_to_its_side_of_the_record(simple_return, expected):
+    assert TradeRecord(2, 1, 0.095, -0.25).with_trade(simple_return) == expected
+
+
+def test_a_record_is_replaced_and_never_changed():
+    record = TradeRecord()
+    with pytest.raises(FrozenInstanceError):
+        record.wins = 1
+    assert record.with_trade(0.01) is not record
 
 
 def test_break_even_trade_is_no_win():
@@ -91,6 +117,7 @@ def test_kelly_fraction_is_finite_and_below_the_win_rate(simple_returns):
     [
         (0.40, 0.50, 1.0, 0.10),  # a quarter of Kelly at full conviction
         (0.40, 0.20, 1.0, 0.05),  # half of it at the threshold
+        (0.40, 0.10, 1.0, 0.05),  # and below it, were it ever asked
         (0.40, 0.35, 1.0, 0.075),  # and half-way between
         (0.40, 0.90, 1.0, 0.10),  # no more than full
         (0.40, 0.50, 0.7, 0.07),  # high volatility
@@ -132,6 +159,8 @@ def test_better_record_and_stronger_vote_never_shrink_the_entry(kellys, votes):
         (100.02, 100.23),  # 100.22004
         (5.0, 5.01),
         (7.0, 7.02),  # 7.014
+        (10_000.01, 10_020.02),  # 10,020.01002: a collar a hair narrower would be a cent less
+        (1.5, 1.51),  # 1.503
         (0.5, 0.501),  # hundredths of a cent below one dollar
         (0.51, 0.5111),  # 0.51102
         (0.999, 1.01),  # 1.000998: above one dollar only cents are quoted

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, fields, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -266,6 +266,70 @@ def test_a_short_is_named_and_not_tracked():
     assert (tracking.positions, tracking.remembered) == ({}, ())
     assert tracking.shorts == ("AAA",)
     assert tracking.closed == ("AAA",)
+
+
+@pytest.mark.parametrize(("qty", "shorts"), [("0", ()), ("-0.5", ("AAA",))])
+def test_a_position_of_no_shares_or_short_of_a_fraction_is_closed(qty, shorts):
+    tracking = tracked(held(qty))
+    assert (tracking.positions, tracking.shorts) == ({}, shorts)
+    assert changes_of(tracking) == [("closed", "10", "0")]
+
+
+def test_a_fraction_of_a_share_is_held_long():
+    tracking = tracked(held("0.5"), sold("9.5"))
+    assert (tuple(tracking.positions), tracking.shorts) == (("AAA",), ())
+
+
+def test_a_split_of_a_single_share_and_one_of_nothing_are_understood():
+    single = replace(STORED, qty=Decimal(1))
+    tracking = tracked(held("2", "50"), split("1"), stored=single)
+    assert changes_of(tracking) == [("split", "1", "2")]
+    assert tracking.positions["AAA"].marks == MARKS
+    assert tracked(held("5"), split("5"), stored=None).adopted == ("AAA",)
+
+
+def test_an_average_of_a_dollar_or_less_is_a_price():
+    cheap = replace(STORED, entry_price=Decimal("1.00"))
+    tracking = tracked(held("20", "0.80"), bought("10", "0.60"), stored=cheap)
+    assert tracking.positions["AAA"].marks == Marks(1.375, 1.3125)
+
+
+def test_what_is_tracked_is_never_changed():
+    tracking = tracked(held("20", "50"), split("10"))
+    for value in (tracking, tracking.changes[0]):
+        for field in fields(value):
+            with pytest.raises(FrozenInstanceError):
+                setattr(value, field.name, None)
+
+
+def test_a_short_hides_no_position_behind_it():
+    tracking = tracked_positions(
+        {}, [held("-5"), held(None, symbol="BBB"), held("10", symbol="CCC")], [],
+        session=TODAY, session_of=session_of, entry_sessions={}, unmanaged=(),
+    )  # fmt: skip
+    assert tuple(tracking.positions) == ("CCC",)
+
+
+def test_a_reverse_split_forgets_prices_a_share_as_a_split_does():
+    tracking = tracked(held("5", "200"), split("-5"))
+    assert changes_of(tracking) == [("split", "10", "5")]
+    now = tracking.positions["AAA"]
+    assert (now.marks, now.price, now.resting_stop) == (MARKS, None, None)
+
+
+def test_an_average_restated_by_as_much_as_is_tolerated_is_the_same():
+    assert changes_of(tracked(held("10", "100.5"))) == []
+
+
+def test_activities_are_told_apart_by_the_letters_of_their_symbols():
+    same = "aaa".upper()  # equal, and another string, as what the broker sends is
+    added = tracked(held("20", "80"), bought("10", "60", symbol=same))
+    assert changes_of(added) == [("added", "10", "20")]
+    others = tracked(held("20", "80"), bought("10", "60", symbol="A"), bought("10", symbol="B"))
+    assert changes_of(others) == [("unexplained", "10", "20")]
+    activities = [bought("10", day=1, symbol=same), bought("10", day=2, symbol="A")]
+    first = entry_session_of("AAA", Decimal(10), activities, session_of)
+    assert first == entry_session_of("AAA", Decimal(10), [bought("10", day=1)], session_of)
 
 
 def test_a_position_of_unreadable_quantity_is_named_kept_and_not_acted_on():

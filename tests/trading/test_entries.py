@@ -40,6 +40,20 @@ def test_a_purchase_that_does_not_fill_is_canceled_within_the_run(world):
     assert world.held("AAA") == 0
 
 
+def test_a_purchase_that_fills_a_moment_later_is_waited_for(world):
+    world.exchange.set_fault(NOTHING_FILLS)
+
+    def fill():
+        world.exchange.clear_faults()
+        world.wait(minutes=1)
+
+    world.when("GET", "/v2/orders/*", fill)
+    world.decide(AAA=0.5)
+
+    assert world.held("AAA") == 46 == world.resting("AAA")
+    assert {each.method for each in world.order_requests()} == {"POST"}
+
+
 def test_what_a_purchase_got_before_it_was_canceled_has_its_stop_at_once(world):
     world.exchange.set_fault(PartialFills(Decimal("0.4"), side="buy"))
 

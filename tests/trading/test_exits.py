@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 from tests.trading.conftest import MONDAY, Forecast, flat_from, world_on
 
+from swingtrader.environment import Mode
 from swingtrader.simulator import faults
 from swingtrader.simulator.conditions import NoQuote, PartialFills, RejectedOrders
 from swingtrader.simulator.settings import Latency
@@ -162,15 +163,31 @@ def test_when_the_stop_fills_while_it_is_canceled_nothing_is_sold_again(tmp_path
 
 def test_while_the_stop_cannot_be_canceled_nothing_else_is_sold(tmp_path):
     world = holding(tmp_path, stock((TUESDAY, 97.0)), cancel_latency=ONLY_TIME_HELPS)
+    world.pauses.clear()
 
     ran = world.risk_check()
 
     assert [order[1] for order in world.sent("AAA")] == ["entry", "protection"]
+    assert [each.method for each in world.order_requests()[2:]] == ["DELETE"]
+    assert (min(world.pauses) > 0, sum(world.pauses)) == (True, pytest.approx(10.0))
     assert ran.code == 69
     assert ran.report["warnings"]
     world.wait(minutes=15)
     world.risk_check()
     assert world.held("AAA") == 0
+
+
+def test_a_cancellation_that_got_lost_is_asked_for_again_at_the_third_look(tmp_path):
+    world = holding(tmp_path, stock((TUESDAY, 97.0)))
+    world.exchange.set_fault(faults.silence("DELETE", "/v2/orders/*", accepted=False))
+    world.pauses.clear()
+
+    assert world.risk_check().code == 0
+
+    assert world.held("AAA") == 0
+    assert [each.method for each in world.order_requests()[2:]] == ["DELETE", "DELETE", "POST"]
+    assert world.pauses[:3] == [0.2, 0.3, 0.5]
+    assert 1.0 not in world.pauses
 
 
 @pytest.mark.parametrize(
@@ -191,6 +208,7 @@ def test_when_a_sale_does_not_go_through_protection_is_back_in_the_same_run(
     ran = world.risk_check()
 
     assert world.held("AAA") == left == world.resting("AAA")
+    assert ran.code == 0
     assert ran.report["warnings"]
     world.exchange.clear_faults()
     world.wait(minutes=5)
@@ -215,6 +233,76 @@ def test_a_fraction_is_sold_with_its_whole_shares_and_cannot_be_protected(tmp_pa
 
     assert world.risk_check().orders == [("exit", "AAA", 10.5, "filled")]
     assert world.held("AAA") == 0
+
+
+@pytest.mark.parametrize("qty", [1, 7])
+def test_of_a_sale_that_goes_through_there_is_nothing_to_say(tmp_path, qty):
+    world = world_on(tmp_path, stock((TUESDAY, 97.0)))
+    world.holding("AAA", qty)
+    world.risk_check()
+    world.move_to(TUESDAY, 10)
+
+    ran = world.risk_check()
+
+    assert ran.orders == [("exit", "AAA", qty, "filled")]
+    assert (ran.code, ran.report["warnings"]) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("held", "asked", "left"), [("10.5", [10.5, 10], "0.5"), ("0.5", [0.5], "0.5")]
+)
+def test_where_fractions_are_refused_at_least_the_whole_shares_are_sold(
+    tmp_path, held, asked, left
+):
+    world = world_on(tmp_path, stock((TUESDAY, 90.0)))
+    world.holding("AAA", held)
+    world.move_to(TUESDAY, 10)
+    world.exchange.configure({"fractional_trading": False})
+
+    ran = world.risk_check()
+
+    assert [order[2] for order in ran.orders] == asked
+    assert world.held("AAA") == Decimal(left)
+    assert ran.report["warnings"]
+
+
+def test_a_fraction_that_is_only_planned_to_be_sold_is_planned_once(tmp_path):
+    world = world_on(tmp_path, stock((TUESDAY, 97.0)), mode=Mode.DRY_RUN)
+    world.holding("AAA", "10.5")
+    world.move_to(TUESDAY, 10)
+
+    assert world.risk_check().orders == [("exit", "AAA", 10.5, "planned")]
+
+
+def test_shares_under_a_stop_are_planned_to_be_sold_whole(tmp_path):
+    world = world_on(tmp_path, stock((TUESDAY, 97.0)), mode=Mode.DRY_RUN)
+    world.holding("AAA", 10)
+    world.by_hand("AAA", "sell", 10, type="stop", stop_price="80", time_in_force="gtc")
+    world.move_to(TUESDAY, 10)
+
+    assert world.risk_check().orders == [("exit", "AAA", 10, "planned")]
+
+
+@pytest.mark.parametrize("qty", ["many", "0", "-46"])
+def test_what_is_no_longer_held_when_it_is_to_be_sold_is_not_sold(tmp_path, qty):
+    world = holding(tmp_path, stock((TUESDAY, 97.0)))
+    world.exchange.set_fault(faults.edit("GET", "/v2/positions/AAA", "qty", qty))
+
+    ran = world.risk_check()
+
+    assert any("AAA: was no longer held" in warning for warning in ran.report["warnings"])
+    assert world.held("AAA") == 46 == world.resting("AAA")
+
+
+def test_beside_a_sale_by_hand_our_stop_is_withdrawn_and_the_rest_is_sold(tmp_path):
+    world = holding(tmp_path, stock((TUESDAY, 97.0)))
+    world.exchange.deliver("AAA", Decimal(5), Decimal(100))
+    world.by_hand("AAA", "sell", 5, type="limit", limit_price="200")
+
+    ran = world.risk_check()
+
+    assert ran.orders == [("exit", "AAA", 46, "filled")]
+    assert (world.held("AAA"), world.resting("AAA")) == (5, 0)
 
 
 def test_the_wider_distances_of_decide_count_only_without_an_atr(tmp_path):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
 from tests.trading.conftest import FIRST_DAY, MONDAY, QUIET, at, flat_from, world_on
 
+from swingtrader.environment import Mode
 from swingtrader.simulator import faults
 from swingtrader.simulator.conditions import PartialFills
 from swingtrader.simulator.settings import Latency
@@ -20,7 +22,7 @@ STOP = Decimal("94.01")
 @pytest.fixture
 def holder(world):
     """AAA bought on Monday, and its stop at rest."""
-    world.decide(AAA=0.5)
+    assert world.decide(AAA=0.5).report["warnings"] == []
     assert world.stops("AAA") == [(46, STOP)]
     return world
 
@@ -34,6 +36,17 @@ def test_an_entry_is_followed_by_a_stop_that_is_good_till_canceled(holder):
 
     assert (stop.type, stop.time_in_force, stop.order_class) == ("stop", "gtc", "simple")
     assert stop.client_order_id.startswith("st-20231120-AAA-sell-protection-")
+
+
+def test_a_stop_that_is_only_planned_is_shown_and_no_reason_to_warn(tmp_path):
+    world = world_on(tmp_path, mode=Mode.DRY_RUN)
+    world.holding("AAA", 10)
+    world.risk_check()
+
+    ran = world.risk_check()
+
+    assert ran.orders == [("protection", "AAA", 10, "planned")]
+    assert ran.report["warnings"] == []
 
 
 def test_what_was_bought_is_protected_before_anything_else_is_bought(world):
@@ -60,7 +73,7 @@ def test_a_stop_that_is_right_is_left_alone(holder):
     before = len(holder.order_requests())
     for day in (MONDAY, TUESDAY, WEDNESDAY):
         holder.move_to(day, 11)
-        holder.risk_check()
+        assert holder.risk_check().report["warnings"] == []
         holder.decide(AAA=0.1)
 
     assert len(holder.order_requests()) == before
@@ -90,9 +103,10 @@ def test_a_hand_sale_of_a_part_leaves_the_rest_under_a_stop_of_its_size(holder, 
     holder.exchange.cancel_orders()
     holder.by_hand("AAA", "sell", sold)
     holder.wait(minutes=5)
-    holder.risk_check()
+    ran = holder.risk_check()
 
     assert holder.stops("AAA") == [(left, STOP)]
+    assert [warning[:8] for warning in ran.report["warnings"]] == ["AAA: 0.5"] * (left == 39)
 
 
 def test_a_hand_purchase_is_taken_under_one_stop_over_everything(holder):
@@ -110,6 +124,48 @@ def test_shares_that_a_stop_no_longer_covers_are_covered_after_the_next_run(hold
 
     assert holder.resting("AAA") == 50
     assert holder.risk_check().orders == []
+
+
+def test_a_stop_under_shares_that_left_the_account_is_withdrawn_and_no_other(holder):
+    holder.decide(BBB=0.4)
+    held = holder.held("BBB")
+    holder.exchange.deliver("AAA", Decimal(-46), Decimal(100))
+    assert (holder.held("AAA"), holder.resting("AAA")) == (0, 46)
+
+    assert holder.risk_check().code == 0
+    assert (holder.resting("AAA"), holder.resting("BBB")) == (0, held)
+
+
+def test_a_symbol_left_to_the_person_keeps_no_other_from_its_stop(world):
+    world.strategy = replace(world.strategy, unmanaged=("AAA",))
+    world.holding("AAA", 10)
+    world.holding("BBB", 10)
+
+    world.risk_check()
+
+    assert (world.resting("AAA"), world.resting("BBB")) == (0, 10)
+
+
+@pytest.mark.parametrize(("sold", "left"), [(50, 0), (20, 30)])
+def test_what_is_sold_by_hand_while_its_stop_is_renewed_is_not_stopped_as_well(holder, sold, left):
+    holder.exchange.deliver("AAA", Decimal(4), Decimal(100))
+
+    def sell():
+        holder.by_hand("AAA", "sell", sold)
+        holder.wait(seconds=2)
+
+    holder.when("DELETE", "/v2/orders/*", sell)
+
+    assert holder.risk_check().code == 0
+    assert (holder.held("AAA"), holder.resting("AAA")) == (left, left)
+
+
+def test_what_comes_while_its_stop_is_renewed_is_under_it(holder):
+    holder.exchange.deliver("AAA", Decimal(4), Decimal(100))
+    holder.when("DELETE", "*", lambda: holder.exchange.deliver("AAA", Decimal(10), Decimal(100)))
+
+    assert holder.risk_check().code == 0
+    assert [qty for qty, _price in holder.stops("AAA")] == [60]
 
 
 def test_a_position_far_under_water_has_its_stop_below_the_market(tmp_path):

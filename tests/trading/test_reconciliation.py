@@ -6,7 +6,7 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
-from tests.trading.conftest import FIRST_DAY, QUIET, flat_from, world_on
+from tests.trading.conftest import FIRST_DAY, MONDAY, QUIET, at, flat_from, world_on
 
 from swingtrader.core.orders import IntentState
 from swingtrader.simulator import faults
@@ -138,6 +138,26 @@ def test_a_sale_that_cannot_be_looked_at_is_taken_back_and_protection_is_there(t
     assert world.held("AAA") == 46 == world.resting("AAA")
 
 
+@pytest.mark.parametrize(("unheard", "code", "held"), [(2, 0, 46), (3, 69, 0)])
+def test_an_order_is_sent_three_times_under_its_one_id(world, unheard, code, held):
+    silence = faults.silence("POST", "/v2/orders", accepted=False, times=unheard)
+    world.exchange.set_fault(silence)
+
+    assert world.decide(AAA=0.5).code == code
+    assert world.held("AAA") == held
+    bodies = [each.body for each in world.order_requests()][:3]
+    assert len(bodies) == 3
+    assert len(set(bodies)) == 1
+    assert world.pauses[:2] == [1.0, 1.0]
+
+
+def test_orders_that_the_broker_has_no_time_for_are_exit_69(world):
+    world.exchange.set_fault(faults.rate_limited("POST", "/v2/orders", times=99))
+
+    assert world.decide(AAA=0.5).code == 69
+    assert world.sent() == []
+
+
 def test_an_unsettled_order_is_exit_69_and_the_run_after_is_0(world):
     world.exchange.set_fault(NEVER_ARRIVES)
 
@@ -149,16 +169,35 @@ def test_an_unsettled_order_is_exit_69_and_the_run_after_is_0(world):
     assert rest(world).code == 0
 
 
-def test_a_purchase_that_may_not_have_arrived_is_not_sent_again_and_blocks_its_symbol(world):
+@pytest.mark.parametrize(("unknown", "other"), [("AAA", "BBB"), ("BBB", "AAA")])
+def test_a_purchase_that_may_not_have_arrived_is_not_sent_again_and_blocks_its_symbol(
+    world, unknown, other
+):
     world.exchange.set_fault(NEVER_ARRIVES)
-    world.decide(AAA=0.5)
+    world.decide(**{unknown: 0.5})
     rest(world)
 
-    ran = world.decide(AAA=0.5, BBB=0.5)
+    ran = world.decide(**{unknown: 0.5, other: 0.5})
 
-    assert ran.reason("AAA") == "bought_this_session"
-    assert (world.held("AAA"), world.held("BBB") > 0) == (0, True)
+    assert ran.reason(unknown) == "bought_this_session"
+    assert (world.held(unknown), world.held(other) > 0) == (0, True)
     assert ("buy", "entry", "unknown") in unsettled(world)
+
+
+def test_an_order_that_cannot_be_looked_up_keeps_nothing_else_from_being_sold(tmp_path):
+    world = world_on(tmp_path, AAA_FALLS)
+    world.decide(AAA=0.5)
+    world.exchange.set_fault(NEVER_ARRIVES)
+    world.decide(AAA=0.5, BBB=0.5)
+    world.exchange.clear_faults()
+    world.exchange.set_fault(
+        faults.server_error("GET", "/v2/orders:by_client_order_id", accepted=False, times=99)
+    )
+    world.move_to(TUESDAY, 10)
+
+    assert world.risk_check().code == 69
+    assert world.held("AAA") == 0
+    assert unsettled(world) == [("buy", "entry", "unknown")]
 
 
 def test_it_is_given_up_when_its_session_is_over(world):
@@ -185,14 +224,34 @@ def test_a_sale_that_did_not_arrive_is_sent_again_under_its_own_id(tmp_path):
     assert world.risk_check().code == 69
     assert unsettled(world) == [("sell", "exit", "unknown")]
 
-    rest(world)
+    assert rest(world).report["warnings"] == []  # the account is read again after it
 
     sale = world.exchange.all_orders[-1]
     assert (sale.client_order_id, sale.qty) == ("st-20231121-AAA-sell-exit-1", 46)
     assert world.held("AAA") == 0
 
 
-@pytest.mark.parametrize(("by_hand", "left"), [(40, [6]), (46, [])])
+@pytest.mark.parametrize(("more", "held_by_hand", "sold"), [(5, 0, [46, 5]), (0, 40, [6])])
+def test_it_sells_no_more_than_was_asked_for_and_none_that_another_order_holds(
+    tmp_path, more, held_by_hand, sold
+):
+    world = bought(tmp_path)
+    world.exchange.set_fault(NEVER_ARRIVES)
+    world.risk_check()
+    world.exchange.clear_faults()
+    if more:
+        world.exchange.deliver("AAA", Decimal(more), Decimal(100))
+    if held_by_hand:
+        world.by_hand("AAA", "sell", held_by_hand, type="limit", limit_price="200")
+    world.wait(minutes=5)
+
+    ran = world.risk_check()
+
+    assert [order[2] for order in world.sent("AAA")[2:]] == sold
+    assert not any("refused" in warning for warning in ran.report["warnings"])
+
+
+@pytest.mark.parametrize(("by_hand", "left"), [(40, [6]), (45, [1]), (46, [])])
 def test_it_sells_no_more_than_is_there_by_then(tmp_path, by_hand, left):
     world = bought(tmp_path)
     world.exchange.set_fault(NEVER_ARRIVES)
@@ -204,8 +263,26 @@ def test_it_sells_no_more_than_is_there_by_then(tmp_path, by_hand, left):
 
     assert world.risk_check().code == 0
     assert [order[2] for order in world.sent("AAA")[2:]] == left
+    names = [order.client_order_id for order in world.exchange.all_orders]
+    assert names.count("st-20231121-AAA-sell-exit-1") == len(left)
     assert len(world.order_requests()) == asked + len(left)
     assert (world.held("AAA"), unsettled(world)) == (0, [])
+
+
+def test_where_the_position_cannot_be_asked_for_it_goes_by_the_list_of_positions(tmp_path):
+    world = bought(tmp_path)
+    world.exchange.set_fault(NEVER_ARRIVES)
+    world.risk_check()
+    world.exchange.clear_faults()
+    world.by_hand("AAA", "sell", 40)
+    world.wait(minutes=5)
+    world.exchange.set_fault(
+        faults.bad_gateway("GET", "/v2/positions/AAA", accepted=False, times=99)
+    )
+
+    world.risk_check()
+
+    assert [order[1:] for order in world.sent("AAA")[2:]] == [("exit", 6, "filled")]
 
 
 def test_a_sale_that_did_not_arrive_by_the_close_leaves_the_position_protected_next_day(tmp_path):
@@ -233,6 +310,31 @@ def test_an_order_that_arrived_unseen_is_found_and_counted_once(world):
     assert (ran.code, ran.reason("AAA")) == (0, "held")
     assert world.held("AAA") == 46 == world.resting("AAA")
     assert unsettled(world) == [("sell", "protection", "working")]
+
+
+def test_an_order_that_the_broker_no_longer_knows_is_given_up_and_not_sent_again(tmp_path):
+    world = world_on(tmp_path)
+    world.decide(AAA=0.5)
+    assert unsettled(world) == [("sell", "protection", "working")]
+    world.exchange = world_on(
+        tmp_path, start=at(MONDAY, 10, 15)
+    ).exchange  # a paper account, reset
+
+    assert world.risk_check().code == 0
+    assert (world.order_requests(), unsettled(world)) == ([], [])
+
+
+def test_an_order_of_an_earlier_session_that_arrived_unseen_is_found_by_its_id(world):
+    for fault in ARRIVES_UNSEEN:
+        world.exchange.set_fault(fault)
+    world.decide(AAA=0.5)
+    world.exchange.clear_faults()
+    world.move_to(TUESDAY, 10)
+
+    assert world.risk_check().code == 0
+    with world.store() as store:
+        (entry,) = [i for i in store.intents.of_session(MONDAY) if i.purpose == "entry"]
+    assert (entry.state, entry.filled_qty) == (IntentState.DONE, 46)
 
 
 def test_entries_and_exits_of_ours_that_are_found_open_are_taken_back(world):

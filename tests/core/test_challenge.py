@@ -267,6 +267,12 @@ def test_a_regime_model_that_predicts_worse_does_not():
     assert not any(regime_verdict(*likelihoods(seed, 0.3)).promoted for seed in range(100))
 
 
+def test_a_regime_that_is_worse_by_next_to_nothing_is_promoted_however_sure_that_is():
+    champion = np.random.default_rng(0).normal(6.0, 1.0, 63)
+    assert regime_verdict(champion - 0.04, champion).promoted
+    assert not regime_verdict(champion - 0.06, champion).promoted
+
+
 def test_a_regime_that_calls_what_happened_all_but_impossible_is_refused():
     """However much its own mistakes vary."""
     champion = np.full(63, 6.0)

@@ -53,6 +53,11 @@ WRONG_NATS = 5.0
 a factor of 150. Were more counted, one session that a model calls impossible would widen the
 noise until nothing could be said against it."""
 
+IMMATERIAL_NATS = 0.05
+"""Mean difference of log-likelihoods a session that is no reason to live on with last week's
+regime model, however sure it is: the backtest goes on with the new one. Two of 366 weekly refits
+on the default universe's bars of 2013 to 2019 were worse by 0.02, beyond noise."""
+
 CLEARLY_BETTER = 1.0
 """Standard errors by which a ranker that ranks otherwise must lead."""
 AGREEMENT = 0.5
@@ -185,6 +190,8 @@ def regime_verdict(
     gain = mean_of_overlapping(difference, SPAN_REGIME)
     figures["difference_t"] = _t(gain)
     found = f"{found} against the champion's {figures['champion_log_likelihood']:.3f}"
+    if -IMMATERIAL_NATS <= gain.value < 0.0:
+        return Verdict(True, f"{found} is not worse by more than {IMMATERIAL_NATS:g}", figures)
     return _not_worse(found, gain, noise_allowance(sessions, SPAN_REGIME), figures)
 
 

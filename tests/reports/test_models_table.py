@@ -93,6 +93,8 @@ def test_what_comes_from_files_is_no_markup():
         ({"rank_ic": -0.01}, f"rank IC {MINUS}0.010"),
         ({"log_likelihood": 6.814, "sessions": 126.0}, "log likelihood +6.81"),
         ({"net_sharpe": -0.204}, f"net Sharpe {MINUS}0.20"),
+        ({"net_sharpe": 1.0, "excess_t": 2.0}, "net Sharpe +1.00"),
+        ({"ppo_sharpe_median": 1.0, "excess_t": 0.21}, "no weight: t over holding +0.2"),
         ({"agreement": 0.9912, "largest_difference": 0.04}, "agreement 0.991"),
         ({"training_rows": 4000.0}, "n/a"),
         ({}, "n/a"),

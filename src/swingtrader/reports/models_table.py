@@ -19,6 +19,7 @@ _WORDS = (
     (("rank_ic", "rank IC", 3, True), ("rank_ic_t", "t", 1, True)),
     (("log_likelihood", "log likelihood", 2, True),),
     (("net_sharpe", "net Sharpe", 2, True),),
+    (("excess_t", "no weight: t over holding", 1, True),),  # agents that were not compared
     (("agreement", "agreement", 3, False),),
 )
 """Figures that judge: key, what to call it, decimals, whether a plus is shown.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import date, datetime
 
     from swingtrader.core.market import Panel
@@ -55,8 +55,15 @@ class Broker(Protocol):
     def order_by_client_id(self, client_order_id: str) -> BrokerOrder | None:
         """Read one order by ours; None when the broker says it has none."""
 
-    def submit(self, ticket: Ticket) -> BrokerOrder:
+    def submit(
+        self, ticket: Ticket, *, still_wanted: Callable[[], bool] | None = None
+    ) -> BrokerOrder:
         """Send an order, once.
+
+        Parameters
+        ----------
+        still_wanted : callable, optional
+            Asked before an order that was not taken is sent again, as after a rate limit.
 
         Raises
         ------

@@ -227,6 +227,17 @@ def test_order_is_refused_when_the_rate_limit_stays(exchange, broker, pauses):
     assert (pauses, len(exchange.requests)) == ([1, 2, 4], 4)
 
 
+def test_order_that_is_wanted_no_more_when_the_rate_limit_has_passed_is_not_sent(
+    exchange, broker, pauses
+):
+    exchange.set_fault(faults.rate_limited(*ORDERS, times=2))
+    answers = iter([True, False])
+    with pytest.raises(OrderRefused) as refused:
+        broker.submit(BUY, still_wanted=lambda: next(answers))
+    assert refused.value.kind is RefusalKind.RATE_LIMITED
+    assert (pauses, len(exchange.requests), len(exchange.all_orders)) == ([1, 2], 2, 0)
+
+
 def test_answer_lost_after_the_rate_limit_is_not_asked_for_again(exchange, broker, pauses):
     exchange.set_fault(faults.rate_limited(*ORDERS))
     exchange.set_fault(faults.silence(*ORDERS, accepted=True, nth=2))

@@ -10,6 +10,7 @@ from tests.trading.conftest import FIRST_DAY, MONDAY, QUIET, flat_from, world_on
 
 from swingtrader.adapters.store import STORE_NAME
 from swingtrader.commands import halts
+from swingtrader.simulator import faults
 from swingtrader.simulator.conditions import RejectedOrders
 
 TUESDAY, WEDNESDAY = date(2023, 11, 21), date(2023, 11, 22)
@@ -62,6 +63,13 @@ def test_a_halt_takes_effect_during_a_run_without_the_lock(world):
         "halted",
         "halted",
     ]
+
+
+def test_a_halt_while_the_rate_limit_is_waited_for_keeps_the_purchase_from_being_sent_again(world):
+    world.exchange.set_fault(faults.rate_limited("POST", "/v2/orders", times=2))
+    world.when("POST", "/v2/orders", lambda: halt(world))
+    world.decide(AAA=0.5)
+    assert not world.exchange.all_orders
 
 
 def test_a_halt_between_the_sales_and_the_purchases_stops_the_purchases(world):

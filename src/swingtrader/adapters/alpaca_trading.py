@@ -171,7 +171,9 @@ class AlpacaBroker:
             return None
         return order_named(row, client_order_id, self._wire.asked("GET", path))
 
-    def submit(self, ticket: Ticket) -> BrokerOrder:
+    def submit(
+        self, ticket: Ticket, *, still_wanted: Callable[[], bool] | None = None
+    ) -> BrokerOrder:
         """Send an order, once; see `ports.Broker`.
 
         Raises
@@ -179,7 +181,7 @@ class AlpacaBroker:
         ValueError
             The ticket is one that no broker could take: our bug.
         """
-        row = self._wire.send("POST", "/orders", _body(ticket))
+        row = self._wire.send("POST", "/orders", _body(ticket), still_wanted=still_wanted)
         asked = self._wire.asked("POST", "/orders")
         try:
             return order_named(row, ticket.client_order_id, asked)

@@ -4,7 +4,7 @@ Choices. The client's `get`, `post`, `patch` and `delete` are used with raw JSON
 models would stop a run over a new enumeration value. alpaca-py 0.44 sets no time-out, and repeats
 a POST after a 504 by itself, which makes second orders: the one is given to its session, the
 other switched off. What changes nothing is asked up to three times; an order is sent again only
-after a 429, which says that it was not taken.
+after a 429, which says that it was not taken, and only if it is still wanted then.
 """
 
 from __future__ import annotations
@@ -162,8 +162,20 @@ class Wire:
         """
         return _object(self._settled("PATCH", path, payload), self.asked("PATCH", path))
 
-    def send(self, method: str, path: str, payload: Json | None = None) -> Any:
+    def send(
+        self,
+        method: str,
+        path: str,
+        payload: Json | None = None,
+        *,
+        still_wanted: Callable[[], bool] | None = None,
+    ) -> Any:
         """Send what may take effect even if no answer comes: POST or DELETE.
+
+        Parameters
+        ----------
+        still_wanted : callable, optional
+            Asked after each wait for the rate limit to pass: a halt may have come meanwhile.
 
         Returns
         -------
@@ -180,6 +192,9 @@ class Wire:
         answer = self._ask(method, path, payload)
         for seconds in RATE_PAUSES:
             if answer.status != 429:
+                break
+            self._pause(seconds)
+            if still_wanted is not None and not still_wanted():
                 break
             answer = self._asked_again(method, path, payload, seconds, answer)
         if answer.status == 200:
@@ -199,6 +214,7 @@ class Wire:
             if not (answer.is_unclear or answer.status == 429):
                 break
             wait = answer.seconds_to_reset or seconds
+            self._pause(wait)
             answer = self._asked_again(method, path, payload, wait, answer)
         if answer.status == 200:
             return answer.body
@@ -217,7 +233,6 @@ class Wire:
     ) -> Answer:
         asked = self.asked(method, path)
         log.warning("request.repeated", asked=asked, why=answer.what, after_seconds=seconds)
-        self._pause(seconds)
         return self._ask(method, path, payload)
 
     def _check_credentials(self, asked: str, answer: Answer) -> None:

@@ -132,8 +132,12 @@ def sent(run: TradingRun, intent: Intent, *, again: bool = False) -> Intent:
 
 def _submitted(run: TradingRun, intent: Intent) -> tuple[BrokerOrder | None, OrderRefused | None]:
     """Send once: the broker's order, or its refusal, or neither where no answer was had."""
+
+    def still_wanted() -> bool:
+        return intent.side != "buy" or run.entry_refusal() is None
+
     try:
-        order = run.broker.submit(intent.ticket)
+        order = run.broker.submit(intent.ticket, still_wanted=still_wanted)
     except OrderRefused as refusal:
         return None, refusal
     except OutcomeUnknown as error:

@@ -11,9 +11,11 @@ import hashlib
 import io
 import json
 import os
+import tempfile
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,8 +27,6 @@ from swingtrader.cli import run
 from swingtrader.simulator.synthetic import SyntheticMarket, simulate_market
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from swingtrader.core.market import Panel
 
 # Three sectors of the default universe, and stocks that it does not know.
@@ -42,6 +42,7 @@ SETTINGS = (
 """Beginnings of the variables that the program reads: no test may use a developer's keys."""
 
 SESSIONS = 412  # leaves 76 to trade
+NOBODY = 65534  # the user who may do nothing
 
 
 @dataclass(frozen=True)
@@ -255,3 +256,18 @@ def install_finbert():
         return directory
 
     return install
+
+
+@pytest.fixture
+def unprivileged_dir():
+    """Give a directory of our own, and no power to override permissions, also to root."""
+    with tempfile.TemporaryDirectory() as name:
+        root = os.geteuid() == 0
+        if root:
+            os.chown(name, NOBODY, NOBODY)
+            os.seteuid(NOBODY)
+        try:
+            yield Path(name)
+        finally:
+            if root:
+                os.seteuid(0)

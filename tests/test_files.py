@@ -4,7 +4,6 @@ import signal
 import stat
 import subprocess
 import sys
-import tempfile
 import threading
 from pathlib import Path
 
@@ -19,8 +18,6 @@ from swingtrader.files import (
     interruptions_held_back,
     unused_path,
 )
-
-NOBODY = 65534
 
 WRITE_AND_WAIT = """
 import sys
@@ -59,21 +56,6 @@ def contents(directory):
         for path in directory.rglob("*")
         if path.is_file()
     }
-
-
-@pytest.fixture
-def unprivileged_dir():
-    """Give a directory of our own, and no power to override permissions, also to root."""
-    with tempfile.TemporaryDirectory() as name:
-        root = os.geteuid() == 0
-        if root:
-            os.chown(name, NOBODY, NOBODY)
-            os.seteuid(NOBODY)
-        try:
-            yield Path(name)
-        finally:
-            if root:
-                os.seteuid(0)
 
 
 @pytest.fixture

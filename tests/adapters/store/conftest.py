@@ -1,12 +1,9 @@
 """What the tests of the store share: values to store, and ways to look at the file itself."""
 
-import os
 import sqlite3
-import tempfile
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -15,7 +12,6 @@ from hypothesis import strategies as st
 from swingtrader.adapters.store import Store, Trial
 
 NOW = datetime(2025, 3, 14, 15, 9, 26, tzinfo=UTC)
-NOBODY = 65534
 
 TRIAL = Trial(
     fingerprint="f1",
@@ -85,21 +81,6 @@ def store(tmp_path):
 def long_lived_store(tmp_path_factory):
     with Store.open(tmp_path_factory.mktemp("state"), now=NOW) as store:
         yield store
-
-
-@pytest.fixture
-def unprivileged_dir():
-    """Give a directory of our own, and no power to override permissions, also to root."""
-    with tempfile.TemporaryDirectory() as name:
-        root = os.geteuid() == 0
-        if root:
-            os.chown(name, NOBODY, NOBODY)
-            os.seteuid(NOBODY)
-        try:
-            yield Path(name)
-        finally:
-            if root:
-                os.seteuid(0)
 
 
 OPEN_AND_RECORD = """

@@ -173,6 +173,30 @@ def observations(
     return seen
 
 
+def seen_when_flat(
+    factors: FloatArray, p_high_volatility: FloatArray, atr_fraction: FloatArray
+) -> FloatArray:
+    """`observations` of T sessions, for agents that hold nothing.
+
+    Parameters
+    ----------
+    factors : ndarray of shape (T, N, 13)
+    p_high_volatility : ndarray of shape (T,)
+    atr_fraction : ndarray of shape (T, N)
+
+    Returns
+    -------
+    ndarray of shape (T, N, OBSERVATIONS), float32
+    """
+    flat = np.zeros(factors.shape[1])
+    return np.stack(
+        [
+            observations(factors[t], p_high, atr_fraction[t], flat)
+            for t, p_high in enumerate(p_high_volatility.tolist())
+        ]
+    )
+
+
 def volatility_seen(atr_fraction: FloatArray) -> FloatArray:
     """Volatility on the agents' scale: 0 is typical, -1 none, 3 four times the typical.
 
@@ -234,12 +258,7 @@ def rolled_action(
     if ensemble.is_absent or not heard.any():
         return frozen(signal)
     # Rows are independent, so symbols that will not be heard need not be walked.
-    seen = np.stack(
-        [
-            observations(factors[k, heard], p_high, atr_fraction[k, heard], np.zeros(heard.sum()))
-            for k, p_high in enumerate(p_high_volatility.tolist())
-        ]
-    )
+    seen = seen_when_flat(factors[:, heard], p_high_volatility, atr_fraction[:, heard])
     signal[heard] = _weighted(ensemble, seen, ranked[:, heard])
     return frozen(signal)
 

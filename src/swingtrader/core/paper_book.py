@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from swingtrader.core.agents import observations
+from swingtrader.core.agents import seen_when_flat
 from swingtrader.core.arrays import frozen
 from swingtrader.core.perceptron import OBSERVATIONS
 from swingtrader.core.walkforward import rankable
@@ -116,13 +116,7 @@ def paper_game(
     Game
         Of T rows, the last two of which cannot be played: their reward is not known yet.
     """
-    flat = np.zeros(opens.shape[1])
-    seen = np.stack(
-        [
-            observations(factors[t], p_high, atr_fraction[t], flat)
-            for t, p_high in enumerate(p_high_volatility.tolist())
-        ]
-    )
+    seen = seen_when_flat(factors, p_high_volatility, atr_fraction)
     ranked = rankable(factors)
     returns = np.where(ranked, open_to_open_returns(opens), np.nan)
     return Game(seen, ranked, returns, cost_fraction)

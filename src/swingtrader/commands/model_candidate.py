@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from swingtrader.adapters.model_cache import fingerprint
+from swingtrader.commands.served import note_served
 from swingtrader.core.challenge import Verdict
 from swingtrader.errors import ConfigurationError, FileDataError
 from swingtrader.estimators.artifact import installed_artifact
@@ -96,10 +97,7 @@ def settle(
     if candidate.verdict.promoted:
         promote(models_dir, candidate.family, candidate.version)
         if store is not None:
-            store.models.record(
-                candidate.family, candidate.version, artifact.manifest.created_at, created_at,
-                candidate.validation,
-            )  # fmt: skip
+            note_served(store, artifact, created_at)
     _log.info(
         "model.promoted" if candidate.verdict.promoted else "model.refused",
         family=candidate.family,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from swingtrader.commands.served import note_served
 from swingtrader.errors import FileDataError, UsageError
 from swingtrader.estimators import installation
 from swingtrader.estimators.artifact import (
@@ -99,7 +100,7 @@ def promote_model(
     _require_known(f"version of {family}", version, known, models_dir / family)
     before = _in_use(models_dir, family)
     artifact = installation.promote(models_dir, family, version)
-    _note(store, artifact, now)
+    note_served(store, artifact, now)
     _log.info("model.promoted", family=family, version=version, before=before)
     return _told("models promote", artifact, before)
 
@@ -121,7 +122,7 @@ def roll_back_model(
     _require_known("family", family, families(models_dir), models_dir)
     before = _in_use(models_dir, family)
     artifact = installation.rollback(models_dir, family)
-    _note(store, artifact, now)
+    note_served(store, artifact, now)
     _log.info("model.rolled_back", family=family, version=artifact.version, before=before)
     return _told("models rollback", artifact, before)
 
@@ -155,7 +156,7 @@ def pull_sentiment_model(
         models_dir, source=source, from_directory=from_directory, now=now, progress=progress
     )
     artifact = pulled.artifact
-    _note(store, artifact, now)
+    note_served(store, artifact, now)
     pruned = installation.prune(models_dir, artifact.manifest.family)
     return {
         **_told("models pull-finbert", artifact, before),
@@ -237,13 +238,6 @@ def _in_use(models_dir: Path, family: str) -> str | None:
         return next(iter(served_versions(models_dir, family)), None)
     except FileDataError:
         return None
-
-
-def _note(store: Store, artifact: Artifact, now: datetime) -> None:
-    manifest = artifact.manifest
-    store.models.record(
-        manifest.family, manifest.version, manifest.created_at, now, manifest.validation
-    )
 
 
 def _told(command: str, artifact: Artifact, before: str | None) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from swingtrader.commands.live_snapshot import Outlook
 from swingtrader.commands.news_sentiment import FAMILY as FINBERT
 from swingtrader.commands.regime_filter import current_regime
 from swingtrader.commands.regime_training import FAMILY as REGIME
+from swingtrader.commands.served import note_served
 from swingtrader.commands.trading_run import log
 from swingtrader.core.sizing import TradeRecord
 from swingtrader.errors import (
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from swingtrader.core.arrays import FloatArray
     from swingtrader.core.portfolio import MarketClock
     from swingtrader.environment import Places
-    from swingtrader.estimators.artifact import Artifact
 
 
 class NoProgress:
@@ -81,14 +81,16 @@ def outlook_of(
     agents, said = serving_ensemble(places.models_dir, asof=clock.at)
     warnings.extend(said)
     if agents is not None:
-        _note(store, agents.artifact, clock.at)
+        note_served(store, agents.artifact, clock.at)
     halts = ranker_halts(ranker, clock.at)
     bars = _fresh_bars(places, strategy, clock, completed, data, warnings)
     if bars is None:
         return completed, Outlook(halts=halts)
     reading = current_regime(bars, strategy, places.models_dir, session=session)
     warnings.extend(reading.doubts)
-    _note(store, serving(places.models_dir, REGIME).artifact, clock.at)
+    regime = serving(places.models_dir, REGIME).artifact
+    if regime is not None:
+        note_served(store, regime, clock.at)
     if reading.fitted_for is None:
         warnings.append("no regime is known: run swingtrader regime")
     p_high = reading.p_high_volatility
@@ -124,16 +126,6 @@ def outlook_of(
     )
 
 
-def _note(store: Store, artifact: Artifact | None, at: datetime) -> None:
-    """Keep what serves where `status` finds it, which reads no models."""
-    if artifact is None:
-        return
-    manifest = artifact.manifest
-    store.models.record(
-        manifest.family, manifest.version, manifest.created_at, at, manifest.validation
-    )
-
-
 def _sentiment(
     places: Places,
     store: Store,
@@ -148,7 +140,7 @@ def _sentiment(
     if found.artifact is None:
         warnings.append("no sentiment model serves: sentiment is absent")
         return None
-    _note(store, found.artifact, asof)
+    note_served(store, found.artifact, asof)
     return live_sentiment(symbols, found.artifact, store, data, asof, warnings)
 
 

@@ -9,16 +9,14 @@ import numpy as np
 from swingtrader.adapters.bars import read_bars
 from swingtrader.adapters.calendar import session_before
 from swingtrader.adapters.store import Store
-from swingtrader.commands.account_binding import bind_account
 from swingtrader.commands.regime_filter import update_regime
 from swingtrader.commands.run_report import regime_entry
 from swingtrader.commands.trading_command import (
     about_the_store,
-    broker_clock,
+    met,
     recorded,
 )
 from swingtrader.core.factors import average_true_range_fraction
-from swingtrader.core.new_york import session_at
 from swingtrader.errors import FileDataError
 
 if TYPE_CHECKING:
@@ -44,11 +42,7 @@ def read_regime_now(launch: Launch, strategy: Strategy) -> dict[str, Any]:
         recorded(store, launch) as report,
     ):
         report["warnings"] = about_the_store(store)
-        broker = launch.connect.broker()
-        clock = broker_clock(launch, broker)
-        session = session_at(clock)
-        store.runs.saw_clock(launch.run_id, clock, session)
-        bind_account(store, broker, launch.settings, clock, session)
+        clock, session = met(launch, store, launch.connect.broker())
         path = launch.places.bars_file
         if not path.exists():
             raise FileDataError(path, "is not there; run swingtrader data pull")

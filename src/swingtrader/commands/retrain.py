@@ -9,7 +9,6 @@ A lock of its own keeps two retrainings apart; nothing that trades ever waits fo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +18,10 @@ from swingtrader.adapters.bars import read_bars
 from swingtrader.adapters.calendar import session_after, session_closes
 from swingtrader.adapters.lock import RETRAIN_LOCK_NAME, state_lock
 from swingtrader.adapters.store import Store
-from swingtrader.commands.account_binding import bind_account
 from swingtrader.commands.data_pull import PullOptions, pull
 from swingtrader.commands.model_candidate import settle
 from swingtrader.commands.retraining import Retraining
-from swingtrader.commands.trading_command import about_the_store, broker_clock, recorded
-from swingtrader.core.new_york import session_at
+from swingtrader.commands.trading_command import about_the_store, met, recorded
 from swingtrader.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,9 +29,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
     from pathlib import Path
 
-    from swingtrader.adapters.bars import Bars
     from swingtrader.commands.backtest_inputs import Progress
-    from swingtrader.commands.model_candidate import Candidate
     from swingtrader.commands.retraining import RetrainOptions
     from swingtrader.commands.trading_command import Launch
     from swingtrader.config import Strategy
@@ -62,25 +57,17 @@ def retrain_now(
         recorded(store, launch) as report,
     ):
         report["warnings"] = about_the_store(store)
-        broker = launch.connect.broker()
-        clock = broker_clock(launch, broker)
-        session = session_at(clock)
-        store.runs.saw_clock(launch.run_id, clock, session)
-        bind_account(store, broker, launch.settings, clock, session)
+        clock, session = met(launch, store, launch.connect.broker())
         pull(
             PullOptions(places.data_dir, clock, sessions=None, news_days=0),
             strategy,
             launch.connect.data(clock.at),
             progress,
         )
-        outcome = _retrained(
-            places, strategy, options, read_bars(places.bars_file),
-            session=session, at=clock.at, store=store, progress=progress,
-        )  # fmt: skip
-        report.update(
-            _report(launch.run_id, str(launch.settings.mode), outcome, options),
-            warnings=[*report["warnings"], *outcome.warnings],
-        )
+        bars = read_bars(places.bars_file)
+        training = Retraining(places, strategy, options, bars, session, clock.at, store, progress)
+        mode = str(launch.settings.mode)
+        report.update(_settled(training, launch.run_id, mode, report["warnings"]))
         return report
 
 
@@ -124,62 +111,53 @@ def retrain_on_file(  # noqa: PLR0913 - one argument an option
         if not known.size:
             raise UsageError(f"the bars of {path} begin on {sessions[0]}, after {as_of}")
         (closed_at,) = session_closes(known[-1:]).tolist()
-        outcome = _retrained(
-            places, strategy, options, bars,
-            session=session_after(known[-1].item()), at=closed_at.replace(tzinfo=UTC),
-            store=store, progress=progress,
-        )  # fmt: skip
-        told = [*about_the_store(store), *outcome.warnings]
-        return {**_report(run_id, mode, outcome, options), "warnings": told}
+        training = Retraining(
+            places,
+            strategy,
+            options,
+            bars,
+            session_after(known[-1].item()),
+            closed_at.replace(tzinfo=UTC),
+            store,
+            progress,
+        )
+        return _settled(training, run_id, mode, about_the_store(store))
 
 
-@dataclass(frozen=True)
-class _Outcome:
-    session: date
-    at: datetime
-    candidates: Sequence[Candidate]
-    warnings: Sequence[str]
+def _settled(
+    training: Retraining, run_id: str, mode: str, warnings: Sequence[str]
+) -> dict[str, Any]:
+    """Train and judge; install and promote once all of it is judged; return the report.
 
-
-def _retrained(
-    places: Places,
-    strategy: Strategy,
-    options: RetrainOptions,
-    bars: Bars,
-    *,
-    session: date,
-    at: datetime,
-    store: Store,
-    progress: Progress,
-) -> _Outcome:
-    """Train what is asked for; install and promote once all of it is judged."""
-    training = Retraining(places, strategy, options, bars, session, at, store, progress)
+    Parameters
+    ----------
+    warnings : sequence of str
+        Of what came before the training.
+    """
     candidates = training.candidates()
-    if not options.dry_run:
-        done = progress.phase("Installing", len(candidates))
+    dry_run = training.options.dry_run
+    if not dry_run:
+        done = training.progress.phase("Installing", len(candidates))
         for number, candidate in enumerate(candidates, start=1):
-            settle(places.models_dir, candidate, store, created_at=at)
+            settle(training.places.models_dir, candidate, training.store, created_at=training.at)
             done(number)
-    return _Outcome(session, at, candidates, training.warnings)
-
-
-def _report(run_id: str, mode: str, outcome: _Outcome, options: RetrainOptions) -> dict[str, Any]:
     return {
         "run_id": run_id,
         "command": "retrain",
         "mode": mode,
-        "asof": outcome.at.isoformat(),
-        "session": outcome.session.isoformat(),
-        "dry_run": options.dry_run,
+        "asof": training.at.isoformat(),
+        "session": training.session.isoformat(),
+        "dry_run": dry_run,
         "stages": [
             {
                 "family": candidate.family,
                 "version": candidate.version,
-                "promoted": candidate.verdict.promoted and not options.dry_run,
+                "promoted": candidate.verdict.promoted and not dry_run,
                 "verdict": candidate.verdict.sentence,
                 "figures": candidate.validation,
             }
-            for candidate in outcome.candidates
+            for candidate in candidates
         ],
         "skipped": None,
+        "warnings": [*warnings, *training.warnings],
     }

@@ -7,7 +7,7 @@ that is to serve.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +17,7 @@ from swingtrader.adapters.model_cache import ModelCache
 from swingtrader.commands import ranker_training, regime_training, rl_candidate
 from swingtrader.commands.data_check import universe_symbols
 from swingtrader.commands.regime_filter import regime_history
+from swingtrader.commands.rl_training import SEEDS
 from swingtrader.commands.training_material import material_of
 from swingtrader.commands.walk_forward import filtered_high_volatility
 from swingtrader.core.challenge import Verdict
@@ -64,46 +65,36 @@ class RetrainOptions:
     dry_run: bool = False
     seed: int = 0
     timesteps: int = TIMESTEPS
-    agent_seeds: int = rl_candidate.AGENT_SEEDS
+    agent_seeds: int = len(SEEDS)
 
 
+@dataclass(eq=False)
 class Retraining:
     """One retraining, as far as it has come.
 
-    Parameters
+    Attributes
     ----------
     session : date
         The next to be decided in; bars of it or later are not read.
     at : datetime
         Of the run, aware.
-
-    Attributes
-    ----------
     warnings : list of str
         What the person should know.
     """
 
-    def __init__(
-        self,
-        places: Places,
-        strategy: Strategy,
-        options: RetrainOptions,
-        bars: Bars,
-        session: date,
-        at: datetime,
-        store: Store,
-        progress: Progress,
-    ) -> None:
-        self._places = places
-        self._strategy = strategy
-        self._options = options
-        self._bars = bars
-        self._session = session
-        self._at = at
-        self._store = store
-        self._progress = progress
-        self._cache = ModelCache(places.models_dir / "walk-forward")
-        self.warnings: list[str] = list(bars.warnings)
+    places: Places
+    strategy: Strategy
+    options: RetrainOptions
+    bars: Bars
+    session: date
+    at: datetime
+    store: Store
+    progress: Progress
+    warnings: list[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.warnings = list(self.bars.warnings)
+        self._cache = ModelCache(self.places.models_dir / "walk-forward")
 
     def candidates(self) -> list[Candidate]:
         """Train what is asked for and judge it; nothing is installed.
@@ -114,16 +105,16 @@ class Retraining:
             The bars must not be trained on, or are too few.
         """
         panel = self._checked()
-        wanted = self._options.families
-        done = self._progress.phase("Computing factors")
-        material = material_of(panel, self._strategy, known=len(panel.sessions) - 1)
+        wanted = self.options.families
+        done = self.progress.phase("Computing factors")
+        material = material_of(panel, self.strategy, known=len(panel.sessions) - 1)
         done(1)
         found: list[Candidate] = []
         ensemble = None
         if "ranker" in wanted:
             candidate, ensemble = ranker_training.ranker_candidate(
-                material, self._strategy, seed=self._options.seed, cache=self._cache,
-                champion=self._champion("ranker"), progress=self._progress,
+                material, self.strategy, seed=self.options.seed, cache=self._cache,
+                champion=self._champion("ranker"), progress=self.progress,
             )  # fmt: skip
             found.append(self._in_order(candidate))
             if not found[0].verdict.promoted:
@@ -137,10 +128,10 @@ class Retraining:
 
     def _checked(self) -> Panel:
         """The bars up to the last completed session, if they may be trained on."""
-        completed = session_before(self._session)
-        sessions = self._bars.panel.sessions
+        completed = session_before(self.session)
+        sessions = self.bars.panel.sessions
         stop = int(np.searchsorted(sessions, np.datetime64(completed, "D"), side="right"))
-        panel = self._bars.panel.rows(0, stop)
+        panel = self.bars.panel.rows(0, stop)
         doubts = doubts_about(panel, completed, self._reference())
         self.warnings += [doubt.sentence for doubt in doubts if not doubt.fatal]
         fatal = [doubt.sentence for doubt in doubts if doubt.fatal]
@@ -153,7 +144,7 @@ class Retraining:
         if champion is None or ranker_training.REFERENCE_FILE not in champion.manifest.sha256:
             return None
         path = champion.path(ranker_training.REFERENCE_FILE)
-        wanted = {*universe_symbols(self._strategy.universe), *self._bars.panel.symbols}
+        wanted = {*universe_symbols(self.strategy.universe), *self.bars.panel.symbols}
         try:
             return Reference.from_bytes(path.read_bytes()).among(wanted)
         except ValueError as error:
@@ -161,13 +152,13 @@ class Retraining:
             return None
 
     def _champion(self, family: str) -> Artifact | None:
-        found = serving(self._places.models_dir, family)
+        found = serving(self.places.models_dir, family)
         self.warnings += [doubt for doubt in found.doubts if doubt not in self.warnings]
         return found.artifact
 
     def _in_order(self, candidate: Candidate) -> Candidate:
         """The candidate, refused where the comparison is no guide."""
-        family, models_dir = candidate.family, self._places.models_dir
+        family, models_dir = candidate.family, self.places.models_dir
         champion = self._champion(family)
         span = None if champion is None else champion.manifest.training_sessions
         if span is not None and span[1] > candidate.training_sessions[1]:
@@ -184,15 +175,15 @@ class Retraining:
         return replace(candidate, verdict=Verdict(promoted=False, sentence=why, figures={}))
 
     def _regime(self) -> Candidate | None:
-        if not {"regime", "rl"} & set(self._options.families):
+        if not {"regime", "rl"} & set(self.options.families):
             return None
-        champion, doubts = regime_training.serving_regime(self._places.models_dir)
+        champion, doubts = regime_training.serving_regime(self.places.models_dir)
         self.warnings += [doubt for doubt in doubts if doubt not in self.warnings]
-        history = regime_history(self._bars, self._strategy, self._session)
-        done = self._progress.phase("Fitting the regime")
+        history = regime_history(self.bars, self.strategy, self.session)
+        done = self.progress.phase("Fitting the regime")
         candidate = regime_training.regime_candidate(
             history.features, history.sessions, known=history.known, week=history.week,
-            seed=self._options.seed, champion=champion,
+            seed=self.options.seed, champion=champion,
         )  # fmt: skip
         done(1)
         if candidate is None:
@@ -205,22 +196,22 @@ class Retraining:
     ) -> list[Candidate]:
         try:
             symbols, said = rl_candidate.chosen_symbols(
-                material, self._store, ensemble, self._places.models_dir, self._at
+                material, self.store, ensemble, self.places.models_dir, self.at
             )
             candidate = rl_candidate.rl_candidate(
                 material,
                 self._p_high_volatility(material, regime),
                 symbols,
-                self._strategy,
+                self.strategy,
                 champion=self._champion("rl"),
-                seed=self._options.seed,
-                timesteps=self._options.timesteps,
-                agent_seeds=self._options.agent_seeds,
+                seed=self.options.seed,
+                timesteps=self.options.timesteps,
+                agent_seeds=self.options.agent_seeds,
                 cache=self._cache,
-                progress=self._progress,
+                progress=self.progress,
             )
         except DataError as error:
-            if self._options.families == ("rl",):
+            if self.options.families == ("rl",):
                 raise
             self.warnings.append(f"no agents were trained: {error}")
             return []
@@ -233,7 +224,7 @@ class Retraining:
             model = RegimeModel.from_bytes(regime.files[regime_training.MODEL_FILE])
             first = regime.training_sessions[0]
         else:
-            champion, _ = regime_training.serving_regime(self._places.models_dir)
+            champion, _ = regime_training.serving_regime(self.places.models_dir)
             if champion is None:
                 return np.full(material.known + 1, np.nan)
             model, first = champion.model, champion.first_session

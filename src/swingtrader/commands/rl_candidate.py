@@ -44,8 +44,6 @@ if TYPE_CHECKING:
     from swingtrader.core.trees import TreeEnsemble
     from swingtrader.estimators.artifact import Artifact
 
-AGENT_SEEDS = 5
-
 _log = structlog.get_logger()
 
 

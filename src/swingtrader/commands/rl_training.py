@@ -13,6 +13,7 @@ be repeated.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -257,7 +258,7 @@ def top_symbols(
     if len(total) < SYMBOLS:
         chosen_by = "ranker"
         pairs = zip(view.stocks.symbols, probability.tolist(), strict=True)
-        total = {symbol: p for symbol, p in pairs if p == p}  # noqa: PLR0124 - NaN is not itself
+        total = {symbol: p for symbol, p in pairs if not math.isnan(p)}
     if not total:
         raise DataError("neither scans nor ranker name a symbol to train agents on")
     return tuple(sorted(total, key=lambda symbol: (-total[symbol], symbol))[:SYMBOLS]), chosen_by

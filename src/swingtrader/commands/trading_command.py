@@ -129,6 +129,21 @@ def broker_clock(launch: Launch, broker: Broker) -> MarketClock:
     return clock
 
 
+def met(launch: Launch, store: Store, broker: Broker) -> tuple[MarketClock, date]:
+    """Read the run's one `now` and its session, note both, and see that the account is ours.
+
+    Raises
+    ------
+    ConfigurationError, CredentialsRefused, BrokerError
+        As by their classes.
+    """
+    clock = broker_clock(launch, broker)
+    session = session_at(clock)
+    store.runs.saw_clock(launch.run_id, clock, session)
+    bind_account(store, broker, launch.settings, clock, session)
+    return clock, session
+
+
 def trade(
     launch: Launch,
     strategy: Strategy,
@@ -158,10 +173,7 @@ def trade(
         warnings = about_the_store(store)
         broker = launch.connect.broker()
         began = launch.elapsed_seconds()
-        clock = broker_clock(launch, broker)
-        session = session_at(clock)
-        store.runs.saw_clock(launch.run_id, clock, session)
-        bind_account(store, broker, launch.settings, clock, session)
+        clock, session = met(launch, store, broker)
         if not clock.is_open:
             log.info("run.skipped", why=MARKET_CLOSED, next_open=clock.next_open.isoformat())
             mode = launch.settings.mode

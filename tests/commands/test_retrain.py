@@ -176,6 +176,14 @@ def test_one_family_alone_leaves_the_others(swingtrader, home, bars, family):
     assert stage["promoted"] or family == "rl"  # the agents have learned next to nothing
 
 
+def test_agents_alone_learn_by_the_regime_that_serves(swingtrader, home, bars):
+    """Not by one that this week's bars would give and nobody asked for."""
+    (known,) = retrained(swingtrader, home, bars, "--only", "rl", "--dry-run")["stages"]
+    shutil.rmtree(home / "models" / "regime")
+    (unknown,) = retrained(swingtrader, home, bars, "--only", "rl", "--dry-run")["stages"]
+    assert known["version"] != unknown["version"]
+
+
 def test_a_second_retraining_at_the_same_time_is_exit_75(swingtrader, home, bars):
     before = pointers(home)
     with state_lock(home / "state", wait_seconds=0.0, name=RETRAIN_LOCK_NAME):

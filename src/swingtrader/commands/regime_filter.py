@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from swingtrader.commands.regime_training import ServingRegime
     from swingtrader.config import Strategy
     from swingtrader.core.arrays import FloatArray
-    from swingtrader.core.regime import RegimeLabel
+    from swingtrader.core.regime import RegimeLabel, RegimeModel
 
 
 @dataclass(frozen=True)
@@ -186,6 +186,21 @@ def regime_history(bars: Bars, strategy: Strategy, session: date) -> RegimeHisto
     )
 
 
+def filtered_path(history: RegimeHistory, first_session: date, model: RegimeModel) -> FloatArray:
+    """Filtered probability of high volatility after each session from a model's first one on.
+
+    Returns
+    -------
+    ndarray of shape (P,)
+        Oldest first; the last is of the last completed session. Empty where the bars do not
+        reach back to `first_session`.
+    """
+    if first_session not in history.sessions:
+        return frozen(np.zeros(0))
+    start = history.sessions.index(first_session)
+    return frozen(filtered_high_volatility(history.features[start:], model))
+
+
 def _has_been_fitted(models_dir: Path, week: date) -> bool:
     """Whether the model of a week is there, and was refused or taken back by hand."""
     name = f"{week:%Y%m%d}-"
@@ -200,10 +215,9 @@ def _reading(
     refitted: bool = False,
 ) -> RegimeReading:
     path: FloatArray = np.zeros(0)
-    if serving is not None and serving.first_session in history.sessions:
-        start = history.sessions.index(serving.first_session)
-        path = filtered_high_volatility(history.features[start:], serving.model)
-    elif serving is not None:
+    if serving is not None:
+        path = filtered_path(history, serving.first_session, serving.model)
+    if serving is not None and not path.size:
         gone = f"the bars do not reach back to {serving.first_session}, where the regime model "
         doubts = (*doubts, f"{gone}begins: run swingtrader data pull")
         serving = None
@@ -215,6 +229,6 @@ def _reading(
         exposure_scale=exposure_scale(p_high),
         refitted=refitted,
         fitted_for=None if serving is None else serving.week,
-        path=frozen(path),
+        path=path,
         doubts=doubts,
     )

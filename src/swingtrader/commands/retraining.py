@@ -16,10 +16,9 @@ from swingtrader.adapters.calendar import session_before
 from swingtrader.adapters.model_cache import ModelCache
 from swingtrader.commands import ranker_training, regime_training, rl_candidate
 from swingtrader.commands.data_check import universe_symbols
-from swingtrader.commands.regime_filter import regime_history
+from swingtrader.commands.regime_filter import filtered_path, regime_history
 from swingtrader.commands.rl_training import SEEDS
 from swingtrader.commands.training_material import material_of
-from swingtrader.commands.walk_forward import filtered_high_volatility
 from swingtrader.core.challenge import Verdict
 from swingtrader.core.plausibility import Reference, doubts_about
 from swingtrader.core.regime import RegimeModel
@@ -34,6 +33,8 @@ if TYPE_CHECKING:
     from swingtrader.adapters.store import Store
     from swingtrader.commands.backtest_inputs import Progress
     from swingtrader.commands.model_candidate import Candidate
+    from swingtrader.commands.regime_filter import RegimeHistory
+    from swingtrader.commands.regime_training import ServingRegime
     from swingtrader.commands.training_material import Material
     from swingtrader.config import Strategy
     from swingtrader.core.arrays import FloatArray
@@ -119,11 +120,13 @@ class Retraining:
             found.append(self._in_order(candidate))
             if not found[0].verdict.promoted:
                 ensemble = None  # agents then ask the ranker that goes on serving
-        regime = self._regime()
-        if "regime" in wanted and regime is not None:
+        history = regime_history(self.bars, self.strategy, self.session)
+        regime = self._regime(history) if "regime" in wanted else None
+        if regime is not None:
             found.append(regime)
         if "rl" in wanted:
-            found.extend(self._agents(material, ensemble, regime))
+            p_high = self._p_high_volatility(history, regime)
+            found.extend(self._agents(material, ensemble, p_high))
         return found
 
     def _checked(self) -> Panel:
@@ -174,16 +177,16 @@ class Retraining:
             return candidate
         return replace(candidate, verdict=Verdict(promoted=False, sentence=why, figures={}))
 
-    def _regime(self) -> Candidate | None:
-        if not {"regime", "rl"} & set(self.options.families):
-            return None
+    def _serving_regime(self) -> ServingRegime | None:
         champion, doubts = regime_training.serving_regime(self.places.models_dir)
         self.warnings += [doubt for doubt in doubts if doubt not in self.warnings]
-        history = regime_history(self.bars, self.strategy, self.session)
+        return champion
+
+    def _regime(self, history: RegimeHistory) -> Candidate | None:
         done = self.progress.phase("Fitting the regime")
         candidate = regime_training.regime_candidate(
             history.features, history.sessions, known=history.known, week=history.week,
-            seed=self.options.seed, champion=champion,
+            seed=self.options.seed, champion=self._serving_regime(),
         )  # fmt: skip
         done(1)
         if candidate is None:
@@ -192,7 +195,7 @@ class Retraining:
         return self._in_order(candidate)
 
     def _agents(
-        self, material: Material, ensemble: TreeEnsemble | None, regime: Candidate | None
+        self, material: Material, ensemble: TreeEnsemble | None, p_high: FloatArray
     ) -> list[Candidate]:
         try:
             symbols, said = rl_candidate.chosen_symbols(
@@ -200,7 +203,7 @@ class Retraining:
             )
             candidate = rl_candidate.rl_candidate(
                 material,
-                self._p_high_volatility(material, regime),
+                p_high,
                 symbols,
                 self.strategy,
                 champion=self._champion("rl"),
@@ -218,18 +221,15 @@ class Retraining:
         self.warnings += [said] if said else []
         return [self._in_order(candidate)]
 
-    def _p_high_volatility(self, material: Material, regime: Candidate | None) -> FloatArray:
+    def _p_high_volatility(self, history: RegimeHistory, regime: Candidate | None) -> FloatArray:
         """Filtered by the model that is to serve: shape (T,), NaN before its first session."""
+        p_high = np.full(len(history.sessions), np.nan)
         if regime is not None and regime.verdict.promoted:
             model = RegimeModel.from_bytes(regime.files[regime_training.MODEL_FILE])
-            first = regime.training_sessions[0]
+            path = filtered_path(history, regime.training_sessions[0], model)
+        elif (champion := self._serving_regime()) is not None:
+            path = filtered_path(history, champion.first_session, champion.model)
         else:
-            champion, _ = regime_training.serving_regime(self.places.models_dir)
-            if champion is None:
-                return np.full(material.known + 1, np.nan)
-            model, first = champion.model, champion.first_session
-        sessions = material.panel.sessions
-        start = int(np.searchsorted(sessions, np.datetime64(first, "D")))
-        path = np.full(len(sessions), np.nan)
-        path[start:] = filtered_high_volatility(material.view.regime[start:], model)
-        return path
+            return p_high
+        p_high[len(p_high) - len(path) :] = path
+        return p_high

@@ -12,9 +12,9 @@ from swingtrader.adapters.calendar import sessions_between
 from swingtrader.adapters.model_cache import ModelCache
 from swingtrader.commands.high_volatility import HighVolatilityPath
 from swingtrader.commands.live_agents import agents_signal
+from swingtrader.commands.rl_training import SYMBOLS
 from swingtrader.commands.walk_forward import Opinions
 from swingtrader.commands.walk_forward_agents import (
-    TRAINED_SYMBOLS,
     Heard,
     TrainedAgents,
     agent_trainings,
@@ -166,9 +166,9 @@ def test_the_stocks_are_those_the_ranker_liked_best_over_a_month():
 def test_before_the_first_session_traded_there_were_no_ranks(since, row, best, why):
     probability = np.full((12, 3), 0.1)
     probability[:10, 2], probability[10], probability[11] = 0.9, [0.4, 0.5, 0.3], [0.9, 0.1, 0.2]
-    many = np.repeat(probability, TRAINED_SYMBOLS, axis=1)
+    many = np.repeat(probability, SYMBOLS, axis=1)
     chosen = best_ranked(many, row, since=since)
-    assert set(np.array(chosen) // TRAINED_SYMBOLS) == {best}, why
+    assert set(np.array(chosen) // SYMBOLS) == {best}, why
 
 
 def test_a_stock_without_a_rank_is_not_trained_on():

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from swingtrader.commands.rl_training import cost_fraction_of, train_rl
+from swingtrader.commands.rl_training import SCAN_SESSIONS, SYMBOLS, cost_fraction_of, train_rl
 from swingtrader.core.agents import ROLLED_SESSIONS, rolled_action
 from swingtrader.core.arrays import frozen
 from swingtrader.core.walkforward import Retraining
@@ -36,10 +36,6 @@ if TYPE_CHECKING:
     from swingtrader.core.arrays import FloatArray, SessionArray
     from swingtrader.core.costs import Costs
     from swingtrader.core.signals import MarketView
-
-TRAINED_SYMBOLS = 15
-RANKED_SESSIONS = 21
-"""Decisions whose ranks choose the symbols to train on: a month of scans."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,12 +232,12 @@ def best_ranked(probability: FloatArray, row: int, *, since: int) -> tuple[int, 
     Returns
     -------
     tuple of int
-        At most `TRAINED_SYMBOLS`, in ascending order; of equal means the first column.
+        At most `SYMBOLS`, in ascending order; of equal means the first column.
     """
-    recent = probability[max(since, row + 1 - RANKED_SESSIONS) : row + 1]
+    recent = probability[max(since, row + 1 - SCAN_SESSIONS) : row + 1]
     known = np.isfinite(recent)
     count = known.sum(axis=0)
     mean = np.full(recent.shape[1], -np.inf)
     np.divide(np.where(known, recent, 0.0).sum(axis=0), count, out=mean, where=count > 0)
-    order = np.argsort(-mean, kind="stable")[:TRAINED_SYMBOLS]
+    order = np.argsort(-mean, kind="stable")[:SYMBOLS]
     return tuple(sorted(int(n) for n in order if count[n]))

@@ -16,7 +16,7 @@ import structlog
 from swingtrader.adapters.model_hub import download
 from swingtrader.commands.news_sentiment import FAMILY
 from swingtrader.errors import DataError, FileDataError
-from swingtrader.estimators.artifact import serving_artifact
+from swingtrader.estimators.artifact import version_in_use
 from swingtrader.estimators.finbert import Classifier, exported
 from swingtrader.estimators.finbert_check import (
     FLOAT_DIFFERENCE_LIMIT,
@@ -115,7 +115,7 @@ def pull_finbert(
     classifier = Classifier.load(directory)
     named = f"{_plain(name)}-{classifier.sha256()[:12]}"
     done(1)
-    serving = _serving_version(models_dir)
+    serving = version_in_use(models_dir, FAMILY)
     installed = not (models_dir / FAMILY / named).exists()
     if installed:
         files, figures = _checked(classifier, progress)
@@ -177,15 +177,6 @@ def _checked(
 def _plain(name: str) -> str:
     """Name of a source as part of a version's: no slash, nothing hidden, not too long."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-_")[:64] or "classifier"
-
-
-def _serving_version(models_dir: Path) -> str | None:
-    """Version that serves; None where none does, or where what should is damaged."""
-    try:
-        artifact = serving_artifact(models_dir, FAMILY)
-    except FileDataError:
-        return None
-    return artifact.manifest.version if artifact is not None else None
 
 
 def _promoted(models_dir: Path, named: str) -> Artifact:

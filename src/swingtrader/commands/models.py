@@ -20,6 +20,7 @@ from swingtrader.estimators.artifact import (
     installed_artifact,
     served_versions,
     serving,
+    version_in_use,
     version_names,
 )
 
@@ -98,7 +99,7 @@ def promote_model(
     _require_known("family", family, families(models_dir), models_dir)
     known = version_names(models_dir, family)
     _require_known(f"version of {family}", version, known, models_dir / family)
-    before = _in_use(models_dir, family)
+    before = version_in_use(models_dir, family)
     artifact = installation.promote(models_dir, family, version)
     note_served(store, artifact, now)
     _log.info("model.promoted", family=family, version=version, before=before)
@@ -120,7 +121,7 @@ def roll_back_model(
         The model store or the state cannot be written to.
     """
     _require_known("family", family, families(models_dir), models_dir)
-    before = _in_use(models_dir, family)
+    before = version_in_use(models_dir, family)
     artifact = installation.rollback(models_dir, family)
     note_served(store, artifact, now)
     _log.info("model.rolled_back", family=family, version=artifact.version, before=before)
@@ -151,7 +152,7 @@ def pull_sentiment_model(
     from swingtrader.commands.finbert_pull import pull_finbert  # noqa: PLC0415 - torch
     from swingtrader.commands.news_sentiment import FAMILY  # noqa: PLC0415 - numpy
 
-    before = _in_use(models_dir, FAMILY)
+    before = version_in_use(models_dir, FAMILY)
     pulled = pull_finbert(
         models_dir, source=source, from_directory=from_directory, now=now, progress=progress
     )
@@ -230,14 +231,6 @@ def _require_known(what: str, name: str, known: Sequence[str], place: Path) -> N
         )
     (nearest,) = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
     raise UsageError(f"unknown {what}: {name!r}; the nearest is {nearest!r}")
-
-
-def _in_use(models_dir: Path, family: str) -> str | None:
-    """Version that the pointer has first; None also where it cannot be read."""
-    try:
-        return next(iter(served_versions(models_dir, family)), None)
-    except FileDataError:
-        return None
 
 
 def _told(command: str, artifact: Artifact, before: str | None) -> dict[str, Any]:

@@ -188,6 +188,20 @@ def served_versions(models_dir: Path, family: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(versions))[:SERVED_KEPT]
 
 
+def version_in_use(models_dir: Path, family: str) -> str | None:
+    """Version that the pointer of `family` has first; None also where it cannot be read.
+
+    Raises
+    ------
+    ValueError
+        `family` is not a plain name.
+    """
+    try:
+        return next(iter(served_versions(models_dir, family)), None)
+    except FileDataError:
+        return None
+
+
 def serving_artifact(models_dir: Path, family: str) -> Artifact | None:
     """Return the version in use of `family` and no other; None when no pointer is there.
 
